@@ -1,0 +1,1 @@
+//! The shell: actors under a supervision tree, and the daemon itself.

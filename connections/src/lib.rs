@@ -1,0 +1,1 @@
+//! What the administrator wants: connections, identities, secrets, proposals, routing.

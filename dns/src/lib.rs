@@ -1,0 +1,1 @@
+//! Names and keys from DNS.

@@ -1,0 +1,1 @@
+//! Everything asked of the operating system.

@@ -1,0 +1,1 @@
+//! The IKE state machines, without input or output.

@@ -1,0 +1,1 @@
+//! Two-peer simulation, actor-tree tests, the laboratory and the benchmarks.

@@ -1,0 +1,1 @@
+//! The control protocol, whack and the ipsec command.

@@ -1,0 +1,18 @@
+//! IKE messages as bytes: no dependencies, no allocation beyond the datagram's size,
+//! and no panic whatever the bytes are.
+//!
+//! A value or a [`DecodeError`] comes out of every datagram. Each payload is a plain
+//! struct that is read by `decode` and written by `encode`; what parses, encodes again
+//! to the same bytes (but for reserved fields, which are written as zero).
+//!
+//! - [`header`]: the 28 octets that every message starts with, and [`Header::peek`]
+//! - [`numbers`]: the registries of IANA, as newtypes that keep unknown values
+//! - [`v2`]: RFC 7296 and its extensions
+
+mod error;
+mod header;
+pub mod numbers;
+pub mod v2;
+
+pub use error::{DecodeError, EncodeError, Why};
+pub use header::{Flags, Header, IkeSpi, IkeSpis, MessageId, Version, HEADER_LEN, NON_ESP_MARKER};
