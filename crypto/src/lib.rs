@@ -1,1 +1,27 @@
-//! Cryptography behind one surface; the only user of openssl and aws-lc-rs.
+//! Cryptography behind one surface, so that the rest of the daemon does not know which
+//! library computes what: aws-lc-rs for the hot paths, openssl for legacy algorithms,
+//! odd groups and X.509.
+//!
+//! Nothing here blocks or reads a clock. Randomness comes in through [`Entropy`], so a
+//! seed fixes every byte of a simulation. Values that must stay secret are [`Secret`]:
+//! zeroed when dropped, redacted in `Debug`.
+
+mod algorithms;
+mod auth;
+mod entropy;
+mod error;
+mod ike_cipher;
+mod ke;
+mod keymat;
+mod prf;
+mod secret;
+
+pub use algorithms::{encr_info, integ_info, ke_info, prf_info, EncrInfo, IntegInfo, KeInfo, PrfInfo};
+pub use auth::{constant_time_eq, psk_auth};
+pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use error::Error;
+pub use ike_cipher::{IkeCipher, Opened};
+pub use ke::{Cost, LocalKey};
+pub use keymat::{ChildKeys, ChildSuite, IkeKeys, IkeSuite};
+pub use prf::{hash, prf, prf_plus, HashId};
+pub use secret::Secret;
