@@ -45,15 +45,27 @@ impl fmt::Display for Why {
             Self::Truncated { needed, left } => write!(f, "needs {needed} octets, {left} left"),
             Self::Trailing(n) => write!(f, "{n} octets left over"),
             Self::Invalid(v) => write!(f, "{v} is not allowed"),
-            Self::Length { said, expected } => write!(f, "length {said} where {expected} was expected"),
+            Self::Length { said, expected } => {
+                write!(f, "length {said} where {expected} was expected")
+            }
             Self::TooMany(n) => write!(f, "more than {n}"),
         }
     }
 }
 
+/// `SA payload`, but just `header`.
+struct Titled(&'static str);
+
+impl fmt::Display for Titled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)?;
+        if self.0 == "header" { Ok(()) } else { f.write_str(" payload") }
+    }
+}
+
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} payload: {}: {}", self.payload, self.field, self.why)
+        write!(f, "{}: {}: {}", Titled(self.payload), self.field, self.why)
     }
 }
 
@@ -71,7 +83,7 @@ pub struct EncodeError {
 
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} payload: {} does not fit", self.payload, self.field)
+        write!(f, "{}: {} does not fit", Titled(self.payload), self.field)
     }
 }
 

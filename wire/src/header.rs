@@ -1,7 +1,8 @@
 //! The IKE header (RFC 7296, 3.1).
 
+use crate::DecodeError;
 use crate::numbers::{ExchangeType, PayloadType};
-use crate::{DecodeError, Why};
+use crate::reader::Reader;
 use std::fmt;
 
 /// Octets of an IKE header.
@@ -138,25 +139,21 @@ impl Header {
     /// # Errors
     /// Fewer than 28 octets.
     pub fn peek(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let short = || DecodeError {
-            payload: "header",
-            field: "header",
-            why: Why::Truncated { needed: HEADER_LEN, left: bytes.len() },
-        };
-        let head: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or_else(short)?;
-        let [i0, i1, i2, i3, i4, i5, i6, i7, r0, r1, r2, r3, r4, r5, r6, r7, next, version, exchange, flags, m0, m1, m2, m3, l0, l1, l2, l3] =
-            *head;
+        // As a whole, so that the error says how much a header takes.
+        let head: [u8; HEADER_LEN] = Reader::new("header", bytes, 0).array("header")?;
+        let mut reader = Reader::new("header", &head, 0);
+        let initiator = IkeSpi(reader.array("initiator SPI")?);
+        let responder = IkeSpi(reader.array("responder SPI")?);
+        let next_payload = PayloadType(reader.u8("next payload")?);
+        let version = reader.u8("version")?;
         Ok(Self {
-            spis: IkeSpis {
-                initiator: IkeSpi([i0, i1, i2, i3, i4, i5, i6, i7]),
-                responder: IkeSpi([r0, r1, r2, r3, r4, r5, r6, r7]),
-            },
-            next_payload: PayloadType(next),
+            spis: IkeSpis { initiator, responder },
+            next_payload,
             version: Version { major: version >> 4, minor: version & 0x0f },
-            exchange: ExchangeType(exchange),
-            flags: Flags(flags),
-            message_id: MessageId(u32::from_be_bytes([m0, m1, m2, m3])),
-            length: u32::from_be_bytes([l0, l1, l2, l3]),
+            exchange: ExchangeType(reader.u8("exchange type")?),
+            flags: Flags(reader.u8("flags")?),
+            message_id: MessageId(u32::from_be_bytes(reader.array("message id")?)),
+            length: u32::from_be_bytes(reader.array("length")?),
         })
     }
 

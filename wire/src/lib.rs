@@ -9,10 +9,14 @@
 //! - [`numbers`]: the registries of IANA, as newtypes that keep unknown values
 //! - [`v2`]: RFC 7296 and its extensions
 
+#![warn(clippy::arithmetic_side_effects)]
+
 mod error;
 mod header;
 pub mod numbers;
+mod reader;
 pub mod v2;
+mod writer;
 
 pub use error::{DecodeError, EncodeError, Why};
-pub use header::{Flags, Header, IkeSpi, IkeSpis, MessageId, Version, HEADER_LEN, NON_ESP_MARKER};
+pub use header::{Flags, HEADER_LEN, Header, IkeSpi, IkeSpis, MessageId, NON_ESP_MARKER, Version};

@@ -1,20 +1,23 @@
-//! The payloads as values.
+//! One payload of any type, and chains of them.
+//!
+//! ```text
+//! | next payload  |C|  reserved   |        payload length         |
+//! ```
 
-use crate::numbers::*;
-use crate::{DecodeError, EncodeError, Header};
-use std::net::IpAddr;
+use super::*;
+use crate::numbers::PayloadType;
+use crate::reader::Reader;
+use crate::writer::Writer;
+use crate::{DecodeError, EncodeError, Why};
 
-/// One message: its header and its payloads in order.
-///
-/// What an SK payload holds is opaque here: it is decrypted by `crypto`, and its
-/// plain text is read by [`decode_chain`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// The header; `next_payload` and `length` are computed by [`Message::encode`].
-    pub header: Header,
-    /// The payloads in the order of the datagram.
-    pub payloads: Vec<Payload>,
-}
+/// Payloads that a message, or the inside of an SK payload, may hold.
+pub const MAX_PAYLOADS: usize = 256;
+
+/// Octets of the generic header (RFC 7296, 3.2).
+pub(super) const GENERIC_HEADER_LEN: usize = 4;
+
+/// The critical bit in the octet behind the next payload (RFC 7296, 3.2).
+const CRITICAL: u8 = 0x80;
 
 /// One payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub enum Payload {
     CertReq(CertReqPayload),
     /// Proof of identity.
     Auth(AuthPayload),
-    /// Nonce, 16 to 256 octets.
+    /// Nonce, 16 to 256 octets ([`NONCE_LEN`]).
     Nonce(Vec<u8>),
     /// Notification.
     Notify(Notify),
@@ -42,9 +45,9 @@ pub enum Payload {
     Delete(Delete),
     /// Vendor id.
     VendorId(Vec<u8>),
-    /// Traffic selectors of the initiator.
+    /// Traffic selectors of the initiator, 1 to 255.
     TsI(Vec<TrafficSelector>),
-    /// Traffic selectors of the responder.
+    /// Traffic selectors of the responder, 1 to 255.
     TsR(Vec<TrafficSelector>),
     /// Configuration.
     Cp(ConfigPayload),
@@ -58,187 +61,25 @@ pub enum Payload {
     Unknown(UnknownPayload),
 }
 
-/// Proposals (RFC 7296, 3.3).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SaPayload {
-    /// In order of preference.
-    pub proposals: Vec<Proposal>,
-}
-
-/// One proposal (RFC 7296, 3.3.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proposal {
-    /// Counts from 1; in a response the number of the chosen one.
-    pub number: u8,
-    /// For which protocol.
-    pub protocol: ProtocolId,
-    /// SPI of the sender: empty, 4 octets (ESP, AH) or 8 (rekey of an IKE SA).
-    pub spi: Vec<u8>,
-    /// The algorithms offered, of every type.
-    pub transforms: Vec<Transform>,
-}
-
-/// One transform (RFC 7296, 3.3.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transform {
-    /// What it is for.
-    pub transform_type: TransformType,
-    /// Number within that type's registry.
-    pub id: u16,
-    /// Key length attribute in bits, where there is one.
-    pub key_length: Option<u16>,
-    /// Attributes other than the key length, as (type with AF bit, value): a proposal
-    /// that has any must not be chosen (RFC 7296, 3.3.6).
-    pub unknown_attributes: Vec<(u16, Vec<u8>)>,
-}
-
-/// Key exchange (RFC 7296, 3.4).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KePayload {
-    /// The method.
-    pub method: KeId,
-    /// The public value.
-    pub data: Vec<u8>,
-}
-
-/// Identification (RFC 7296, 3.5).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identification {
-    /// Its kind.
-    pub id_type: IdType,
-    /// Its octets, unchecked.
-    pub data: Vec<u8>,
-}
-
-/// Certificate (RFC 7296, 3.6).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertPayload {
-    /// How it is encoded.
-    pub encoding: CertEncoding,
-    /// Its octets.
-    pub data: Vec<u8>,
-}
-
-/// Certificate request (RFC 7296, 3.7).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertReqPayload {
-    /// Of which encoding.
-    pub encoding: CertEncoding,
-    /// SHA-1 hashes of the public keys of trusted authorities, 20 octets each, for the
-    /// X.509 encodings.
-    pub authorities: Vec<u8>,
-}
-
-/// Authentication (RFC 7296, 3.8).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuthPayload {
-    /// How it was computed.
-    pub method: AuthMethod,
-    /// Signature or MAC.
-    pub data: Vec<u8>,
-}
-
-/// Notification (RFC 7296, 3.10).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notify {
-    /// Protocol of the SPI, or none.
-    pub protocol: ProtocolId,
-    /// The SA that it is about; empty for the IKE SA itself.
-    pub spi: Vec<u8>,
-    /// What it says.
-    pub notify_type: NotifyType,
-    /// Its data.
-    pub data: Vec<u8>,
-}
-
-impl Notify {
-    /// A notification about the IKE SA itself, or none in particular.
-    #[must_use]
-    pub fn new(notify_type: NotifyType, data: Vec<u8>) -> Self {
-        Self { protocol: ProtocolId::NONE, spi: Vec::new(), notify_type, data }
-    }
-}
-
-/// Delete (RFC 7296, 3.11).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delete {
-    /// IKE (no SPIs follow), ESP or AH.
-    pub protocol: ProtocolId,
-    /// The sender's inbound SPIs; empty for the IKE SA.
-    pub spis: Vec<[u8; 4]>,
-}
-
-/// A traffic selector (RFC 7296, 3.13.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TrafficSelector {
-    /// A range of addresses; both ends have the same family.
-    AddressRange {
-        /// IP protocol; 0 is any.
-        protocol: u8,
-        /// First port, or type and code for ICMP.
-        start_port: u16,
-        /// Last port. Start 65535 and end 0 is OPAQUE.
-        end_port: u16,
-        /// First address.
-        start: IpAddr,
-        /// Last address.
-        end: IpAddr,
-    },
-    /// Of another type, kept as it is.
-    Unknown {
-        /// Its type.
-        ts_type: TsType,
-        /// The octet where others have the protocol.
-        protocol: u8,
-        /// All behind the length field.
-        data: Vec<u8>,
-    },
-}
-
-/// Configuration (RFC 7296, 3.15).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigPayload {
-    /// Request, reply, set or ack.
-    pub cfg_type: CfgType,
-    /// Attributes as (type, value).
-    pub attributes: Vec<(CfgAttributeType, Vec<u8>)>,
-}
-
-/// Encrypted and authenticated (RFC 7296, 3.14).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encrypted {
-    /// Type of the first payload inside.
-    pub first_inner: PayloadType,
-    /// Where the body (IV, cipher text, ICV) starts in the datagram.
-    pub body_offset: usize,
-    /// The body.
-    pub body: Vec<u8>,
-}
-
-/// Encrypted fragment (RFC 7383, 2.5).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EncryptedFragment {
-    /// Type of the first payload inside; set in fragment 1 only.
-    pub first_inner: PayloadType,
-    /// Counts from 1.
-    pub number: u16,
-    /// How many there are.
-    pub total: u16,
-    /// Where the body (IV, cipher text, ICV) starts in the datagram.
-    pub body_offset: usize,
-    /// The body.
-    pub body: Vec<u8>,
-}
-
 /// A payload of a type that is not known here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownPayload {
-    /// Its type.
+    /// Its type; not NONE, SK or SKF.
     pub payload_type: PayloadType,
-    /// Whether the sender wants the message refused by whoever does not know it.
+    /// Whether the sender wants the message refused by whoever does not know it
+    /// (RFC 7296, 2.5). The critical bit of a known payload is ignored and not kept.
     pub critical: bool,
     /// Its octets.
     pub data: Vec<u8>,
+}
+
+/// Where a chain of payloads stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the datagram: an SK or SKF payload may end it.
+    Outer,
+    /// Inside an SK payload: there cannot be another.
+    Inner,
 }
 
 impl Payload {
@@ -266,73 +107,162 @@ impl Payload {
             Self::Unknown(u) => u.payload_type,
         }
     }
-}
 
-impl Message {
-    /// Reads a whole datagram (without the non-ESP marker). The header's length must be
-    /// the datagram's; versions and exchange types are not judged here.
-    ///
-    /// # Errors
-    /// The first field that cannot be read.
-    pub fn decode(_datagram: &[u8]) -> Result<Self, DecodeError> {
-        unimplemented!()
+    /// Reads what follows the generic header, up to its last octet. `next` is that
+    /// header's next payload, which belongs to the inside where this is SK or SKF.
+    fn decode(
+        payload_type: PayloadType,
+        critical: bool,
+        next: PayloadType,
+        reader: &mut Reader<'_>,
+    ) -> Result<Self, DecodeError> {
+        Ok(match payload_type {
+            PayloadType::SA => Self::Sa(SaPayload::decode(reader)?),
+            PayloadType::KE => Self::Ke(KePayload::decode(reader)?),
+            PayloadType::IDI => Self::IdI(Identification::decode(reader)?),
+            PayloadType::IDR => Self::IdR(Identification::decode(reader)?),
+            PayloadType::CERT => Self::Cert(CertPayload::decode(reader)?),
+            PayloadType::CERTREQ => Self::CertReq(CertReqPayload::decode(reader)?),
+            PayloadType::AUTH => Self::Auth(AuthPayload::decode(reader)?),
+            PayloadType::NONCE => Self::Nonce(nonce::decode(reader)?),
+            PayloadType::NOTIFY => Self::Notify(Notify::decode(reader)?),
+            PayloadType::DELETE => Self::Delete(Delete::decode(reader)?),
+            PayloadType::VENDOR_ID => Self::VendorId(vendor::decode(reader)),
+            PayloadType::TSI => Self::TsI(ts::decode(reader)?),
+            PayloadType::TSR => Self::TsR(ts::decode(reader)?),
+            PayloadType::CP => Self::Cp(ConfigPayload::decode(reader)?),
+            PayloadType::EAP => Self::Eap(eap::decode(reader)),
+            PayloadType::SK => Self::Encrypted(Encrypted::decode(next, reader)),
+            PayloadType::SKF => Self::EncryptedFragment(EncryptedFragment::decode(next, reader)?),
+            _ => {
+                let data = reader.rest().to_vec();
+                Self::Unknown(UnknownPayload { payload_type, critical, data })
+            }
+        })
     }
 
-    /// The datagram of a message without an SK payload (see [`encode_protected_prefix`]
-    /// for those with one).
-    ///
-    /// # Errors
-    /// A value does not fit its field.
-    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
-        unimplemented!()
+    /// Writes what follows the generic header.
+    fn encode(&self, writer: &mut Writer) -> Result<(), EncodeError> {
+        match self {
+            Self::Sa(sa) => sa.encode(writer)?,
+            Self::Ke(ke) => ke.encode(writer)?,
+            Self::IdI(id) | Self::IdR(id) => id.encode(writer)?,
+            Self::Cert(cert) => cert.encode(writer)?,
+            Self::CertReq(certreq) => certreq.encode(writer)?,
+            Self::Auth(auth) => auth.encode(writer)?,
+            Self::Nonce(octets) => nonce::encode(octets, writer)?,
+            Self::Notify(notify) => notify.encode(writer)?,
+            Self::Delete(delete) => delete.encode(writer)?,
+            Self::VendorId(octets) => vendor::encode(octets, writer),
+            Self::TsI(selectors) | Self::TsR(selectors) => ts::encode(selectors, writer)?,
+            Self::Cp(config) => config.encode(writer)?,
+            Self::Eap(packet) => eap::encode(packet, writer),
+            Self::Encrypted(encrypted) => writer.bytes(&encrypted.body),
+            Self::EncryptedFragment(part) => {
+                fragment::encode_counters(part.number, part.total, writer)?;
+                writer.bytes(&part.body);
+            }
+            Self::Unknown(unknown) => match unknown.payload_type {
+                PayloadType::NONE | PayloadType::SK | PayloadType::SKF => {
+                    return Err(writer.error("payload type"));
+                }
+                _ => writer.bytes(&unknown.data),
+            },
+        }
+        Ok(())
     }
 }
 
-/// Reads a chain of payloads: the plain text of an SK payload.
+/// The name that errors give a payload.
+fn name_of(payload_type: PayloadType) -> &'static str {
+    payload_type.name().unwrap_or("unknown")
+}
+
+/// Reads payloads, the first of type `first`, up to the end of `reader`.
+///
+/// Each takes at least the four octets of its generic header, so no chain is endless.
+pub(super) fn decode_payloads(
+    first: PayloadType,
+    reader: &mut Reader<'_>,
+    place: Place,
+) -> Result<Vec<Payload>, DecodeError> {
+    let mut payloads = Vec::new();
+    let mut coming = first;
+    while coming != PayloadType::NONE {
+        reader.name(name_of(coming));
+        if payloads.len() >= MAX_PAYLOADS {
+            return Err(reader.error("payloads", Why::TooMany(MAX_PAYLOADS)));
+        }
+        // RFC 7296, 3.14: SK is the last payload of a message, and never within another.
+        let last = matches!(coming, PayloadType::SK | PayloadType::SKF);
+        if last && place == Place::Inner {
+            return Err(reader.error("payload type", Why::Invalid(coming.0.into())));
+        }
+        let next = PayloadType(reader.u8("next payload")?);
+        let critical = reader.u8("critical bit")? & CRITICAL != 0;
+        let mut inside = reader.measured(GENERIC_HEADER_LEN, "payload length")?;
+        payloads.push(Payload::decode(coming, critical, next, &mut inside)?);
+        inside.finish("payload length")?;
+        coming = if last { PayloadType::NONE } else { next };
+    }
+    reader.finish("payload length")?;
+    Ok(payloads)
+}
+
+/// Writes payloads, each announcing the one behind it, the last announcing `behind`.
+pub(super) fn encode_payloads(
+    payloads: &[Payload],
+    behind: PayloadType,
+    place: Place,
+    writer: &mut Writer,
+) -> Result<(), EncodeError> {
+    if payloads.len() > MAX_PAYLOADS {
+        return Err(writer.error("payloads"));
+    }
+    let following = payloads.iter().skip(1).map(Payload::payload_type).chain([behind]);
+    let last = payloads.len().saturating_sub(1);
+    for (i, (payload, next)) in payloads.iter().zip(following).enumerate() {
+        writer.name(name_of(payload.payload_type()));
+        let (next, critical) = match payload {
+            Payload::Encrypted(Encrypted { first_inner, .. })
+            | Payload::EncryptedFragment(EncryptedFragment { first_inner, .. }) => {
+                if place == Place::Inner || i != last || behind != PayloadType::NONE {
+                    return Err(writer.error("place"));
+                }
+                (*first_inner, false)
+            }
+            Payload::Unknown(unknown) => (next, unknown.critical),
+            // RFC 7296, 3.2: the bit is zero for every payload that this RFC defines.
+            _ => (next, false),
+        };
+        writer.u8(next.0);
+        writer.u8(if critical { CRITICAL } else { 0 });
+        writer.measured(GENERIC_HEADER_LEN, "payload length", |w| payload.encode(w))?;
+    }
+    Ok(())
+}
+
+/// The type that announces `payloads`, with `behind` following them.
+pub(super) fn first_of(payloads: &[Payload], behind: PayloadType) -> PayloadType {
+    payloads.first().map_or(behind, Payload::payload_type)
+}
+
+/// Reads a chain of payloads: the plain text of an SK payload, its padding removed. There
+/// cannot be an SK or SKF payload in it.
 ///
 /// # Errors
 /// The first field that cannot be read.
-pub fn decode_chain(_first: PayloadType, _bytes: &[u8]) -> Result<Vec<Payload>, DecodeError> {
-    unimplemented!()
+pub fn decode_chain(first: PayloadType, bytes: &[u8]) -> Result<Vec<Payload>, DecodeError> {
+    decode_payloads(first, &mut Reader::new("SK", bytes, 0), Place::Inner)
 }
 
 /// Writes a chain of payloads and returns the type of the first one (NONE for an empty
 /// chain) with the octets.
 ///
 /// # Errors
-/// A value does not fit its field.
-pub fn encode_chain(_payloads: &[Payload]) -> Result<(PayloadType, Vec<u8>), EncodeError> {
-    unimplemented!()
-}
-
-/// The octets of a protected message from the header to the generic header of the SK
-/// payload, with all lengths set for an SK body (IV, cipher text, padding, ICV) of
-/// `body_len` octets. It is what an AEAD authenticates (RFC 5282, 5.1); `crypto` appends
-/// the body.
-///
-/// `outer` are payloads in front of SK, normally none.
-///
-/// # Errors
-/// The message is longer than its length fields can say.
-pub fn encode_protected_prefix(
-    _header: &Header,
-    _outer: &[Payload],
-    _first_inner: PayloadType,
-    _body_len: usize,
-) -> Result<Vec<u8>, EncodeError> {
-    unimplemented!()
-}
-
-/// As [`encode_protected_prefix`], for fragment `number` of `total` (RFC 7383).
-///
-/// # Errors
-/// The message is longer than its length fields can say.
-pub fn encode_fragment_prefix(
-    _header: &Header,
-    _first_inner: PayloadType,
-    _number: u16,
-    _total: u16,
-    _body_len: usize,
-) -> Result<Vec<u8>, EncodeError> {
-    unimplemented!()
+/// A value does not fit its field, or an SK or SKF payload is among them.
+pub fn encode_chain(payloads: &[Payload]) -> Result<(PayloadType, Vec<u8>), EncodeError> {
+    let mut writer = Writer::new("SK", Vec::new());
+    encode_payloads(payloads, PayloadType::NONE, Place::Inner, &mut writer)?;
+    Ok((first_of(payloads, PayloadType::NONE), writer.done()))
 }
