@@ -1,1 +1,31 @@
 //! The IKE state machines, without input or output.
+//!
+//! An [`IkeSa`] takes one [`Input`] at a time, with the time and a source of random
+//! octets, and writes ordered [`Output`]s. It holds no socket, clock or thread; waiting
+//! (for a packet, a job, the kernel, an answer) is a state. It is plain data and `Clone`:
+//! the shell runs `handle` on a copy and keeps the copy only when it returns.
+//!
+//! - [`io`]: inputs, outputs and what they carry
+//! - `ike_sa`: the dispatch; `v2`: one file an exchange, and the table of them
+//! - `window`: message ids, retransmission, cached responses, and nothing else has them
+//! - [`story`]: every line that an SA logs
+//! - `cookie`: the stateless part of IKE_SA_INIT
+
+mod child_sa;
+mod cookie;
+mod ike_sa;
+pub mod io;
+mod nat;
+mod refusal;
+pub mod story;
+mod time;
+mod v2;
+mod window;
+
+pub use child_sa::{ChildSa, ChildState};
+pub use cookie::CookieJar;
+pub use ike_sa::{IkeSa, IkeSaSummary, ResponderStart};
+pub use io::*;
+pub use refusal::{Answer as RefusalAnswer, Cause, Refusal};
+pub use story::{Level, Story, StoryEvent};
+pub use time::Instant;

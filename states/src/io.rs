@@ -1,0 +1,450 @@
+//! What goes into an IKE SA, and what comes out of it.
+
+use crate::{Instant, Story};
+use pluto_connections::{
+    AuthLookup, ChildLookup, ChildPolicy, ConnectionSerial, Id, IkePolicy, IpsecMode, Mismatch, Selector, SerialNo,
+};
+use pluto_crypto::{Entropy, Error as CryptoError, LocalKey, Secret};
+use pluto_wire::numbers::{EncrId, IntegId, KeId, PrfId, ProtocolId};
+use pluto_wire::IkeSpi;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// What an SA is given besides its input.
+pub struct Env<'a> {
+    /// The time.
+    pub now: Instant,
+    /// Random octets.
+    pub entropy: &'a mut dyn Entropy,
+    /// The next free serial number.
+    pub serials: &'a mut Serials,
+}
+
+impl fmt::Debug for Env<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Env").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// Gives out serial numbers of SAs.
+#[derive(Debug, Clone, Default)]
+pub struct Serials {
+    last: u64,
+}
+
+impl Serials {
+    /// The next one; the first is #1.
+    pub fn next_serial(&mut self) -> SerialNo {
+        self.last = self.last.saturating_add(1);
+        SerialNo(self.last)
+    }
+}
+
+/// A datagram with its addresses. On port 4500 the non-ESP marker is the shell's business:
+/// it is not in `bytes`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Datagram {
+    /// Our address and port.
+    pub local: SocketAddr,
+    /// The peer's address and port.
+    pub remote: SocketAddr,
+    /// Whether the non-ESP marker was, or is to be, in front.
+    pub non_esp_marker: bool,
+    /// The IKE message.
+    pub bytes: Vec<u8>,
+}
+
+/// What can happen to an IKE SA.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Begin, as initiator.
+    Start,
+    /// A datagram whose header names this SA.
+    Datagram(Datagram),
+    /// The deadline has come.
+    Timer,
+    /// A job has ended.
+    JobDone(JobId, JobResult),
+    /// A question was answered.
+    AskDone(AskId, AskResult),
+    /// The kernel has answered.
+    KernelDone(KernelResult),
+    /// An order from whack, the connection, the kernel or the supervisor.
+    Request(Request),
+}
+
+/// Orders.
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// Delete the IKE SA with all its Child SAs: tell the peer, wait for its answer.
+    DeleteIke,
+    /// Delete one Child SA.
+    DeleteChild(SerialNo),
+    /// Say Delete once and end at once, without waiting (shutdown).
+    Shutdown,
+    /// End without a word to the peer (`--deletestate` of a half-open SA, uniqueids).
+    Abandon,
+    /// Check that the peer is alive.
+    Liveness,
+    /// Bring up another Child SA (CREATE_CHILD_SA).
+    CreateChild(Arc<ChildPolicy>),
+    /// Replace a Child SA (CREATE_CHILD_SA with REKEY_SA).
+    RekeyChild(SerialNo),
+    /// Replace the IKE SA.
+    RekeyIke,
+}
+
+/// What an IKE SA wants done, in order.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// Send a datagram.
+    Transmit(Datagram),
+    /// Compute something slow; answer with [`Input::JobDone`].
+    Job(JobId, Job),
+    /// Ask somebody who knows; answer with [`Input::AskDone`].
+    Ask(AskId, Ask),
+    /// Ask the kernel; what needs an answer is answered with [`Input::KernelDone`].
+    Kernel(KernelRequest),
+    /// Something happened to a Child SA.
+    Child(ChildEvent),
+    /// The IKE SA is established: it may be told to the connection.
+    Established(IkeEstablished),
+    /// A line of log.
+    Story(Story),
+    /// A successor made by rekeying the IKE SA: start it as an actor of its own.
+    Successor(Box<crate::IkeSa>),
+    /// The IKE SA has ended; its Child SAs have been reported as down before.
+    Finished(Finish),
+}
+
+/// Where outputs are collected.
+pub type Outbox = Vec<Output>;
+
+/// Names a job within its SA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+/// Names a question within its SA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AskId(pub u64);
+
+/// Something slow: a pure function for the blocking pool. It carries its own random octets
+/// (a seed), so that a simulation can run it inline and still replay.
+#[derive(Debug, Clone)]
+pub enum Job {
+    /// Make a key pair.
+    GenerateKey {
+        /// Of this method.
+        method: KeId,
+        /// Seed of 32 octets for the private value.
+        seed: Secret,
+    },
+    /// Compute a shared secret.
+    Agree {
+        /// Ours.
+        key: LocalKey,
+        /// The peer's public value.
+        peer: Vec<u8>,
+    },
+    /// Make a key pair and compute the shared secret with it: a responder's.
+    GenerateAndAgree {
+        /// Of this method.
+        method: KeId,
+        /// Seed of 32 octets for the private value.
+        seed: Secret,
+        /// The peer's public value.
+        peer: Vec<u8>,
+    },
+}
+
+/// What a job gives.
+#[derive(Debug, Clone)]
+pub enum JobResult {
+    /// A key pair.
+    Key(Result<LocalKey, CryptoError>),
+    /// A shared secret.
+    Shared(Result<Secret, CryptoError>),
+    /// Both.
+    KeyAndShared(Result<(LocalKey, Secret), CryptoError>),
+    /// The pool is gone or the job has panicked.
+    Lost,
+}
+
+impl Job {
+    /// Carries it out. Blocks for up to some milliseconds.
+    #[must_use]
+    pub fn run(&self) -> JobResult {
+        unimplemented!()
+    }
+}
+
+/// A question.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    /// To the holder of secrets: the MAC over our octets, and the MAC that the peer's must
+    /// have (both for method 2, so that the key itself never leaves its holder).
+    Psk(PskQuestion),
+    /// To the table of connections: who answers this IKE_AUTH request.
+    Connection(AuthLookup),
+    /// To the table of connections: who takes this Child SA.
+    Child(ChildLookup),
+}
+
+/// Octets to be authenticated with the pre-shared key of two identities (RFC 7296, 2.15).
+#[derive(Debug, Clone)]
+pub struct PskQuestion {
+    /// Us.
+    pub local_id: Id,
+    /// The peer.
+    pub remote_id: Id,
+    /// Whether only one side uses a pre-shared key.
+    pub asymmetric: bool,
+    /// The IKE SA's PRF.
+    pub prf: PrfId,
+    /// What to compute a MAC of, one or two values (ours, the peer's).
+    pub octets: Vec<Vec<u8>>,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub enum AskResult {
+    /// The MACs, as many as were asked for; none: no secret for these identities.
+    Psk(Option<Vec<Secret>>),
+    /// The connection for an IKE_AUTH request.
+    Connection(Result<AuthAnswer, Vec<Mismatch>>),
+    /// The connection for a Child SA; none of `Ok` is never.
+    Child(Result<Arc<ChildPolicy>, Vec<Mismatch>>),
+    /// Who should have answered is gone.
+    Lost,
+}
+
+/// The connection for an IKE_AUTH request.
+#[derive(Debug, Clone)]
+pub struct AuthAnswer {
+    /// What the IKE SA now belongs to.
+    pub ike: Arc<IkePolicy>,
+    /// What the Child SA of the request belongs to, or why there is none that will do.
+    pub child: Option<Result<Arc<ChildPolicy>, Vec<Mismatch>>>,
+}
+
+/// An SPI of ESP or AH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChildSpi(pub u32);
+
+impl fmt::Display for ChildSpi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{:08x}", self.0)
+    }
+}
+
+/// What is asked of the kernel.
+#[derive(Debug, Clone)]
+pub enum KernelRequest {
+    /// Reserve an inbound SPI; answered.
+    AllocateSpi {
+        /// For this Child SA.
+        child: SerialNo,
+        /// ESP or AH.
+        protocol: ProtocolId,
+        /// Our address.
+        local: IpAddr,
+        /// The peer's.
+        remote: IpAddr,
+        /// Of the policy.
+        reqid: u32,
+    },
+    /// Install both SAs and the policies of a Child SA; answered.
+    Install(Box<ChildInstall>),
+    /// Remove the SAs (or the reserved SPI) of a Child SA; not answered. What happens to
+    /// the policies is up to the connection's routing.
+    Remove(SerialNo),
+}
+
+/// Everything that the kernel needs to know of a Child SA.
+#[derive(Debug, Clone)]
+pub struct ChildInstall {
+    /// The Child SA.
+    pub child: SerialNo,
+    /// Its connection.
+    pub policy: Arc<ChildPolicy>,
+    /// ESP or AH.
+    pub protocol: ProtocolId,
+    /// Tunnel or transport, as negotiated.
+    pub mode: IpsecMode,
+    /// Our address (and the UDP port when encapsulated).
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// ESP in UDP.
+    pub encapsulated: bool,
+    /// Inbound SPI, reserved before.
+    pub spi_in: ChildSpi,
+    /// Outbound SPI, the peer's.
+    pub spi_out: ChildSpi,
+    /// Encryption.
+    pub encr: EncrId,
+    /// Key length in bits without salt.
+    pub encr_bits: u16,
+    /// Integrity.
+    pub integ: IntegId,
+    /// 64 bit sequence numbers.
+    pub esn: bool,
+    /// Encryption key with salt, inbound.
+    pub key_in: Secret,
+    /// Integrity key, inbound.
+    pub integ_key_in: Secret,
+    /// Encryption key with salt, outbound.
+    pub key_out: Secret,
+    /// Integrity key, outbound.
+    pub integ_key_out: Secret,
+    /// Our side's traffic, as negotiated.
+    pub local_ts: Vec<Selector>,
+    /// The peer's.
+    pub remote_ts: Vec<Selector>,
+    /// The Child SA that this one replaces, whose policies are taken over.
+    pub replaces: Option<SerialNo>,
+}
+
+/// What the kernel answers.
+#[derive(Debug, Clone)]
+pub enum KernelResult {
+    /// To `AllocateSpi`.
+    Spi(SerialNo, Result<ChildSpi, KernelFault>),
+    /// To `Install`.
+    Installed(SerialNo, Result<(), KernelFault>),
+    /// On its own: a lifetime of this Child SA has run out.
+    Expired {
+        /// Which.
+        child: SerialNo,
+        /// Hard (the SA is gone) or soft (replace it).
+        hard: bool,
+    },
+}
+
+/// A fault of our own kernel (never the peer's).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelFault(pub String);
+
+impl fmt::Display for KernelFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What happens to Child SAs.
+#[derive(Debug, Clone)]
+pub enum ChildEvent {
+    /// Negotiation of a Child SA of this connection has begun.
+    Started {
+        /// The Child SA.
+        child: SerialNo,
+        /// Its connection.
+        connection: ConnectionSerial,
+    },
+    /// Both SAs stand in the kernel and the peer agrees.
+    Up(Box<ChildUp>),
+    /// It has ended or failed.
+    Down {
+        /// The Child SA.
+        child: SerialNo,
+        /// Its connection.
+        connection: ConnectionSerial,
+        /// Why.
+        reason: DownReason,
+        /// By which Child SA it was replaced, if it was.
+        replaced_by: Option<SerialNo>,
+    },
+}
+
+/// Facts of an established Child SA.
+#[derive(Debug, Clone)]
+pub struct ChildUp {
+    /// The Child SA.
+    pub child: SerialNo,
+    /// Its IKE SA.
+    pub ike: SerialNo,
+    /// Its connection.
+    pub policy: Arc<ChildPolicy>,
+    /// What it replaces.
+    pub replaces: Option<SerialNo>,
+    /// Whether we initiated its exchange.
+    pub initiator: bool,
+    /// ESP or AH.
+    pub protocol: ProtocolId,
+    /// Tunnel or transport.
+    pub mode: IpsecMode,
+    /// ESP in UDP.
+    pub encapsulated: bool,
+    /// Our address and port.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// Inbound.
+    pub spi_in: ChildSpi,
+    /// Outbound.
+    pub spi_out: ChildSpi,
+    /// Encryption and key length.
+    pub suite: pluto_crypto::ChildSuite,
+    /// Our side's traffic.
+    pub local_ts: Vec<Selector>,
+    /// The peer's.
+    pub remote_ts: Vec<Selector>,
+    /// Who the peer has proved to be.
+    pub remote_id: Id,
+}
+
+/// Facts of an established IKE SA.
+#[derive(Debug, Clone)]
+pub struct IkeEstablished {
+    /// The IKE SA.
+    pub ike: SerialNo,
+    /// What it belongs to now.
+    pub policy: Arc<IkePolicy>,
+    /// Who the peer has proved to be.
+    pub remote_id: Id,
+    /// Whether the peer sent INITIAL_CONTACT: older SAs with that identity are dead.
+    pub initial_contact: bool,
+    /// Whether we were the initiator.
+    pub initiator: bool,
+}
+
+/// Why a Child SA is down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DownReason {
+    /// We were told to.
+    Requested,
+    /// The peer deleted it.
+    PeerDeleted,
+    /// The peer refused it, with this notification's name.
+    Refused(String),
+    /// We refused what the peer answered.
+    Unacceptable(String),
+    /// Its IKE SA ended.
+    IkeEnded,
+    /// Our kernel could not do it.
+    Kernel(KernelFault),
+    /// Its lifetime is over.
+    Expired,
+    /// It was replaced.
+    Replaced,
+}
+
+/// Why an IKE SA has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finish {
+    /// We deleted it, and the peer knows (or was told once).
+    Deleted,
+    /// The peer deleted it.
+    PeerDeleted,
+    /// No answer: retransmission has been given up (whack's 51).
+    TimedOut,
+    /// The exchange failed (whack's 56), with the sentence that says why.
+    Failed(String),
+    /// Replaced by rekeying.
+    Replaced(SerialNo),
+}
+
+/// Our SPI and the peer's, for the demux.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LocalSpi(pub IkeSpi);

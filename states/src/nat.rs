@@ -1,0 +1,1 @@
+//! NAT detection (RFC 7296, 2.23).

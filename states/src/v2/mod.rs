@@ -1,0 +1,1 @@
+//! IKEv2: the table of exchanges, and a file for each.
