@@ -1,0 +1,84 @@
+# check.sh: checks, each printing a PASS or FAIL line, and the usual sequence of them.
+
+FAILS=0
+ok()   { echo "PASS $*"; }
+fail() { echo "FAIL $*"; FAILS=$((FAILS + 1)); }
+check() { # check WHAT COMMAND...: it succeeds
+  local what=$1; shift
+  if "$@" >"$W/check.out" 2>&1; then ok "$what"; else fail "$what"; sed 's/^/    /' "$W/check.out"; fi
+  [ -z "${V:-}" ] || sed 's/^/  | /' "$W/check.out"
+}
+check_not() { # check_not WHAT COMMAND...: it fails
+  local what=$1; shift
+  if "$@" >"$W/check.out" 2>&1; then fail "$what"; sed 's/^/    /' "$W/check.out"; else ok "$what"; fi
+}
+logs() { local n; for n in left right; do echo "--- log of $n (${KIND[$n]})"; tail -n "${LOGN:-60}" "$W/$n.log"; done; }
+
+pings() { ns "$1" ping -c "${4:-3}" -i 0.2 -W 2 -q -I "$2" "$3"; }   # pings HOST FROM TO [COUNT]
+ping_from() { # ping_from HOST [COUNT]: from that host's inner address to the other's
+  if [ "$1" = left ]; then pings left "$LIN" "$RIN" "${2:-3}"; else pings right "$RIN" "$LIN" "${2:-3}"; fi
+}
+
+# counted HOST [N]: exactly N (2) ESP SAs, each of which has counted packets (those with
+# SPI 0 are the kernel's own notes that it has asked for one)
+counted() {
+  ns "$1" ip -s xfrm state | awk -v want="${2:-2}" '
+    /^src/ { esp = 0 } /proto esp spi/ && !/spi 0x00000000/ { esp = 1; sas++ }
+    /lifetime current/ { getline; if (esp && $2 + 0 > 0) used++ }
+    END { print sas + 0 " SAs, " used + 0 " used"; exit !(sas == want && used == want) }'
+}
+# kernel_shows HOST REGEX: each SA, taken as one line, matches
+kernel_shows() {
+  local sas bad
+  sas=$(ns "$1" ip xfrm state | awk '/^src/ && n++ { print "" } { printf "%s ", $0 } END { if (n) print "" }')
+  bad=$(grep -v -E "$2" <<<"$sas")
+  [ -n "$sas" ] && [ -z "$bad" ] || { echo "no SAs, or one that does not match /$2/: $bad"; return 1; }
+}
+
+# kernel HOST: SAs, policies (per-socket ones aside) and routes of a host
+kernel() {
+  ip -n "$1" xfrm state
+  ip -n "$1" xfrm policy list nosock
+  { ip -n "$1" route show table all; ip -n "$1" -6 route show table all; } | grep -v -E '(fe80|ff00)::' | sort
+}
+# back_to HOST MOMENT: its kernel is as it was then (before, idle); otherwise the difference
+back_to() {
+  local i
+  for i in {1..8}; do kernel "$1" | diff "$W/$1.$2" - >"$W/diff" && return 0; sleep 0.5; done
+  cat "$W/diff"; return 1
+}
+nothing_installed() { # nothing_installed WHEN: on both sides
+  local h
+  for h in left right; do check "$1: nothing in the kernel of $h" back_to "$h" idle; done
+}
+
+carried() { # carried HOST [PINGS]: pings from HOST and counters on both sides
+  local h
+  check "ping from $1" ping_from "$1" "${2:-3}"
+  for h in left right; do check "counters on $h" counted "$h"; done
+}
+
+# both_ways: each side (or SIDES) in turn initiates, pings, has packets counted on both
+# sides, terminates; then nothing is left. A scenario's after_up HOST looks closer.
+both_ways() {
+  local h
+  for h in ${SIDES:-left right}; do
+    check "$h initiates" init "$h" t
+    carried "$h"
+    [ -z "$(type -t after_up)" ] || after_up "$h"
+    check "$h terminates" term "$h" t
+    nothing_installed "after terminate"
+  done
+}
+# refused_both_ways MISHAP: each side in turn initiates in vain; both logs say why
+refused_both_ways() {
+  local h g INIT_T=8
+  for h in ${SIDES:-left right}; do
+    for g in left right; do : >"$W/$g.log"; done
+    check_not "$h does not get a tunnel" init "$h" t
+    for g in left right; do check "$g says so" says "$g" "$1"; done
+    check_not "no ping" ping_from "$h" 1
+    term "$h" t >/dev/null 2>&1          # a daemon that would try again must not
+    nothing_installed "after the refusal"
+  done
+}

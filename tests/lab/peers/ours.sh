@@ -1,0 +1,44 @@
+# peers/ours.sh: our pluto and whack, from the build, on this machine's own root.
+# $PLUTO_BIN_DIR is where they are (find-binaries says, if it is not set).
+
+PLUTO_BIN_DIR=${PLUTO_BIN_DIR:-$("$LABSRC/find-binaries" 2>/dev/null || true)}
+ours_root() { echo /; }
+ours_conf() { # whack's words go to a file, one a line, for ours_up
+  local h=$1 s words
+  words=(--name t --ikev2 --psk)
+  words+=(--host "$(laddr "$h")" --id @left)
+  [ "$MODE" = transport ] || words+=(--subnet "$(lts "$h")")
+  words+=(--to --host "$(raddr "$h")" --id @right)
+  [ "$MODE" = transport ] || words+=(--subnet "$(rts "$h")")
+  [ "$MODE" = tunnel ] || words+=(--transport)
+  s=$(ike_suite "$h"); [ "$s" = default ] || words+=(--ike "${IKE[$s]}")
+  s=$(esp_suite "$h"); [ "$s" = default ] || words+=(--esp "${ESP[$s]}")
+  [ -z "$NARROWING" ] || words+=(--narrowing yes)
+  [ -z "$OURS_X" ] || words+=($OURS_X)
+  mkdir -p "$W/$h"; printf '%s\n' "${words[@]}" >"$W/$h/connection"
+  echo "@left @right : PSK \"$(of "$h" SECRET)\"" | etc "$h" ipsec.secrets
+}
+whack() { local h=$1; shift; on "$h" "$PLUTO_BIN_DIR/whack" --rundir /run/pluto "$@"; }
+ours_up() {
+  local words
+  (onx "$1" env ${OURS_ENV:-A=b} "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir /run/pluto \
+    --secretsfile /etc/ipsec.secrets ${OURS_PLUTO_X:-}) >>"$W/$1.log" 2>&1 </dev/null &
+  DAEMON[$1]=$!
+  until on "$1" test -S /run/pluto/pluto.ctl && whack "$1" --status >"$W/$1.status" 2>&1; do
+    alive "$1" || return 1; sleep 0.1
+  done
+  mapfile -t words <"$W/$1/connection"
+  whack "$1" --listen && whack "$1" "${words[@]}"
+}
+ours_stop() { whack "$1" --shutdown; wait "${DAEMON[$1]}"; }
+ours_init() { whack "$1" --name "$2" --initiate; }
+ours_term() { whack "$1" --name "$2" --down; }
+ours_route() { whack "$1" --name "$2" --route; }
+ours_unroute() { whack "$1" --name "$2" --unroute; }
+ours_stale() { rm -f "$W/$1.log"; }         # ours must clear up after its predecessor by itself
+ours_says() {
+  case $1 in
+    wrong-psk) echo 'AUTHENTICATION_FAILED';;
+    no-proposal) echo 'NO_PROPOSAL_CHOSEN';;
+  esac
+}

@@ -1,0 +1,5 @@
+# ChaCha20-Poly1305, and ECP256, in IKE and ESP
+. "$(dirname "$0")/../lab.sh"; net_pair
+SUITE=chacha20
+after_up() { local h; for h in left right; do check "$SUITE on $h" kernel_shows $h "${KERNEL_SHOWS[$SUITE]}"; done; }
+both_up; both_ways; both_stop
