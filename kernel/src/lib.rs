@@ -1,1 +1,91 @@
-//! Everything asked of the operating system.
+//! Everything asked of the operating system: SAs and policies, sockets, interfaces,
+//! addresses and routes.
+//!
+//! A [`Kernel`] is a backend: XFRM over netlink, `none` (negotiates and installs nothing),
+//! the embedded data plane, or the fake of the tests. Its calls return at once or after
+//! one netlink round trip (about 10 µs); none waits for anything else.
+//!
+//! What has been asked is written to a [`Ledger`] before it is asked, so that whoever
+//! owned it can die and its leavings still be found.
+
+mod error;
+pub mod fake;
+mod ledger;
+mod none;
+mod types;
+
+pub use error::KernelError;
+pub use ledger::{Ledger, Owned};
+pub use none::NoneKernel;
+pub use types::*;
+
+/// A backend.
+pub trait Kernel: std::fmt::Debug {
+    /// `xfrm`, `none`, `embedded`, `fake`.
+    fn name(&self) -> &'static str;
+
+    /// What it can do, tried once at start (an ESP SA is really installed and removed).
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Reserves an inbound SPI, at least 0x1000.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    fn allocate_spi(&mut self, request: &SpiRequest) -> Result<u32, KernelError>;
+
+    /// Installs both SAs and the tunnel's policies: all or, on an error, nothing. Policies
+    /// that the same connection has for the same traffic (trap, shunt, the replaced Child
+    /// SA's) are replaced in place.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    fn install(&mut self, spec: &SaPairSpec) -> Result<(), KernelError>;
+
+    /// Removes the SAs or the reserved SPI of a Child SA; what is not there is no error.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    fn remove(&mut self, child: u64) -> Result<(), KernelError>;
+
+    /// Sets a connection's policies without SAs (trap, block, pass), replacing what it has.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    fn set_policies(&mut self, connection: u64, spec: &PolicySpec) -> Result<(), KernelError>;
+
+    /// Removes all policies of a connection; what is not there is no error.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    fn remove_policies(&mut self, connection: u64) -> Result<(), KernelError>;
+
+    /// Traffic counters of a Child SA.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    fn counters(&mut self, child: u64) -> Result<Counters, KernelError>;
+
+    /// What this backend believes to be installed.
+    fn ledger(&self) -> &Ledger;
+
+    /// Carries out a change of routes or source addresses.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    fn route(&mut self, change: &RouteChange) -> Result<(), KernelError>;
+
+    /// How this host reaches an address: source address, gateway, interface.
+    ///
+    /// # Errors
+    /// Unreachable, or a fault.
+    fn route_to(&mut self, destination: std::net::IpAddr) -> Result<RouteAnswer, KernelError>;
+
+    /// The addresses of this host that IKE can listen on.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    fn addresses(&mut self) -> Result<Vec<InterfaceAddress>, KernelError>;
+
+    /// Removes everything that the ledger holds (orderly stop without `--leave-state`).
+    fn flush(&mut self);
+}
