@@ -19,14 +19,17 @@ ours_conf() { # whack's words go to a file, one a line, for ours_up
   echo "@left @right : PSK \"$(of "$h" SECRET)\"" | etc "$h" ipsec.secrets
 }
 whack() { local h=$1; shift; on "$h" "$PLUTO_BIN_DIR/whack" --rundir /run/pluto "$@"; }
-ours_up() {
-  local words
+ours_start() { # the daemon alone, until it answers
   (onx "$1" env ${OURS_ENV:-A=b} "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir /run/pluto \
     --secretsfile /etc/ipsec.secrets ${OURS_PLUTO_X:-}) >>"$W/$1.log" 2>&1 </dev/null &
   DAEMON[$1]=$!
   until on "$1" test -S /run/pluto/pluto.ctl && whack "$1" --status >"$W/$1.status" 2>&1; do
     alive "$1" || return 1; sleep 0.1
   done
+}
+ours_up() {
+  local words
+  ours_start "$1" || return 1
   mapfile -t words <"$W/$1/connection"
   whack "$1" --listen && whack "$1" "${words[@]}"
 }
