@@ -28,7 +28,9 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnsupportedEncr(id, bits) => write!(f, "encryption {id} with a key of {bits} bits is not implemented"),
+            Self::UnsupportedEncr(id, bits) => {
+                write!(f, "encryption {id} with a key of {bits} bits is not implemented")
+            }
             Self::UnsupportedInteg(id) => write!(f, "integrity {id} is not implemented"),
             Self::UnsupportedPrf(id) => write!(f, "PRF {id} is not implemented"),
             Self::UnsupportedKe(id) => write!(f, "key exchange {id} is not implemented"),
@@ -41,3 +43,14 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// A refusal by a library that does not say why.
+pub(crate) fn library(what: &str) -> Error {
+    Error::Library(what.to_owned())
+}
+
+impl From<openssl::error::ErrorStack> for Error {
+    fn from(stack: openssl::error::ErrorStack) -> Self {
+        Self::Library(stack.to_string())
+    }
+}

@@ -1,8 +1,9 @@
 //! Keying material of IKE and Child SAs (RFC 7296, 2.14 and 2.17).
 
-use crate::{Error, Secret};
-use pluto_wire::numbers::{EncrId, IntegId, KeId, PrfId};
+use crate::algorithms::{encr_with_key, integ_beside};
+use crate::{Error, Secret, prf, prf_info, prf_plus};
 use pluto_wire::IkeSpis;
+use pluto_wire::numbers::{EncrId, IntegId, KeId, PrfId};
 
 /// The algorithms negotiated for an IKE SA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,13 +45,21 @@ impl IkeKeys {
     /// # Errors
     /// An algorithm of the suite is not implemented.
     pub fn derive(
-        _suite: &IkeSuite,
-        _shared: &Secret,
-        _ni: &[u8],
-        _nr: &[u8],
-        _spis: IkeSpis,
+        suite: &IkeSuite,
+        shared: &Secret,
+        ni: &[u8],
+        nr: &[u8],
+        spis: IkeSpis,
     ) -> Result<Self, Error> {
-        unimplemented!()
+        let info = prf_info(suite.prf).ok_or(Error::UnsupportedPrf(suite.prf))?;
+        // A function with a fixed key takes half of it from each nonce (RFC 7296, 2.14).
+        let taken = info.fixed_key.map_or(usize::MAX, |octets| octets / 2);
+        let mut key = Vec::with_capacity(ni.len() + nr.len());
+        for nonce in [ni, nr] {
+            key.extend(nonce.iter().take(taken));
+        }
+        let seed = prf(suite.prf, &key, &[shared.expose()])?;
+        Self::expand(suite, &seed, ni, nr, spis)
     }
 
     /// From a rekey: SKEYSEED = prf(SK_d (old), g^ir | Ni | Nr) with the old PRF
@@ -59,15 +68,56 @@ impl IkeKeys {
     /// # Errors
     /// An algorithm of a suite is not implemented.
     pub fn derive_rekeyed(
-        _old_prf: PrfId,
-        _old_d: &Secret,
-        _suite: &IkeSuite,
-        _shared: &Secret,
-        _ni: &[u8],
-        _nr: &[u8],
-        _spis: IkeSpis,
+        old_prf: PrfId,
+        old_d: &Secret,
+        suite: &IkeSuite,
+        shared: &Secret,
+        ni: &[u8],
+        nr: &[u8],
+        spis: IkeSpis,
     ) -> Result<Self, Error> {
-        unimplemented!()
+        let seed = prf(old_prf, old_d.expose(), &[shared.expose(), ni, nr])?;
+        Self::expand(suite, &seed, ni, nr, spis)
+    }
+
+    /// {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} =
+    /// prf+(SKEYSEED, Ni | Nr | SPIi | SPIr)
+    fn expand(
+        suite: &IkeSuite,
+        seed: &Secret,
+        ni: &[u8],
+        nr: &[u8],
+        spis: IkeSpis,
+    ) -> Result<Self, Error> {
+        let info = prf_info(suite.prf).ok_or(Error::UnsupportedPrf(suite.prf))?;
+        let (encr, key) = encr_with_key(suite.encr, suite.encr_bits)?;
+        let (prf_len, encr_len) = (info.output, key + encr.salt);
+        let integ_len = integ_beside(&encr, suite.integ)?.key;
+
+        let parts: [&[u8]; 4] = [ni, nr, &spis.initiator.0, &spis.responder.0];
+        let len = 3 * prf_len + 2 * integ_len + 2 * encr_len;
+        let octets = prf_plus(suite.prf, seed.expose(), &parts, len)?;
+        let mut keymat = Keymat(octets.expose());
+        Ok(Self {
+            d: keymat.take(prf_len),
+            ai: keymat.take(integ_len),
+            ar: keymat.take(integ_len),
+            ei: keymat.take(encr_len),
+            er: keymat.take(encr_len),
+            pi: keymat.take(prf_len),
+            pr: keymat.take(prf_len),
+        })
+    }
+}
+
+/// Keying material that is handed out from its beginning.
+struct Keymat<'a>(&'a [u8]);
+
+impl Keymat<'_> {
+    fn take(&mut self, len: usize) -> Secret {
+        let (now, later) = self.0.split_at(len.min(self.0.len()));
+        self.0 = later;
+        Secret::from_slice(now)
     }
 }
 
@@ -106,13 +156,25 @@ impl ChildKeys {
     /// # Errors
     /// An algorithm is not implemented.
     pub fn derive(
-        _prf: PrfId,
-        _d: &Secret,
-        _suite: &ChildSuite,
-        _shared: Option<&Secret>,
-        _ni: &[u8],
-        _nr: &[u8],
+        prf: PrfId,
+        d: &Secret,
+        suite: &ChildSuite,
+        shared: Option<&Secret>,
+        ni: &[u8],
+        nr: &[u8],
     ) -> Result<Self, Error> {
-        unimplemented!()
+        let (encr, key) = encr_with_key(suite.encr, suite.encr_bits)?;
+        let encr_len = key + encr.salt;
+        let integ_len = integ_beside(&encr, suite.integ)?.key;
+
+        let parts = [shared.map_or(&[][..], Secret::expose), ni, nr];
+        let octets = prf_plus(prf, d.expose(), &parts, 2 * (encr_len + integ_len))?;
+        let mut keymat = Keymat(octets.expose());
+        Ok(Self {
+            initiator_encr: keymat.take(encr_len),
+            initiator_integ: keymat.take(integ_len),
+            responder_encr: keymat.take(encr_len),
+            responder_integ: keymat.take(integ_len),
+        })
     }
 }

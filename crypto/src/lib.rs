@@ -8,20 +8,24 @@
 
 mod algorithms;
 mod auth;
+mod cipher;
 mod entropy;
 mod error;
 mod ike_cipher;
 mod ke;
 mod keymat;
+mod mac;
 mod prf;
 mod secret;
 
-pub use algorithms::{encr_info, integ_info, ke_info, prf_info, EncrInfo, IntegInfo, KeInfo, PrfInfo};
+pub use algorithms::{
+    EncrInfo, IntegInfo, KeInfo, PrfInfo, encr_info, integ_info, ke_info, prf_info,
+};
 pub use auth::{constant_time_eq, psk_auth};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use error::Error;
 pub use ike_cipher::{IkeCipher, Opened};
 pub use ke::{Cost, LocalKey};
 pub use keymat::{ChildKeys, ChildSuite, IkeKeys, IkeSuite};
-pub use prf::{hash, prf, prf_plus, HashId};
+pub use prf::{HashId, hash, prf, prf_plus};
 pub use secret::Secret;
