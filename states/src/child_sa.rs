@@ -1,6 +1,6 @@
 //! A Child SA's life within its IKE SA.
 
-use crate::ChildUp;
+use crate::{ChildUp, Instant};
 use pluto_connections::SerialNo;
 
 /// Where a Child SA is in its life.
@@ -23,4 +23,6 @@ pub struct ChildSa {
     pub state: ChildState,
     /// Its facts, once it is established.
     pub up: Option<Box<ChildUp>>,
+    /// Deadlines by name: `REKEY`, `REPLACE`, `EXPIRE`.
+    pub deadlines: Vec<(&'static str, Instant)>,
 }

@@ -100,6 +100,13 @@ pub enum Request {
 pub enum Output {
     /// Send a datagram.
     Transmit(Datagram),
+    /// Send a NAT keepalive: one octet 0xff, without a non-ESP marker (RFC 3948, 2.3).
+    Keepalive {
+        /// Our address and port.
+        local: SocketAddr,
+        /// The peer's address and port.
+        remote: SocketAddr,
+    },
     /// Compute something slow; answer with [`Input::JobDone`].
     Job(JobId, Job),
     /// Ask somebody who knows; answer with [`Input::AskDone`].
@@ -443,6 +450,8 @@ pub enum Finish {
     Failed(String),
     /// Replaced by rekeying.
     Replaced(SerialNo),
+    /// Its lifetime is over and nothing has replaced it; the peer was told.
+    Expired,
 }
 
 /// Our SPI and the peer's, for the demux.
