@@ -4,6 +4,7 @@
 //!
 //! All of it is data and pure functions: no sockets, clocks or randomness.
 
+mod address;
 mod connection;
 mod find;
 mod id;
