@@ -1,0 +1,42 @@
+# kinds/ours.sh: ours in bulk. See ../measure for what each function does. The backend is
+# "none", which negotiates and installs nothing; but one tunnel alone (once) is measured
+# with the XFRM backend and the same fake kernel as the peers', so that it includes the
+# route and the source address.
+
+ours_words() { # ours_words I: the words of connection cI for whack
+  echo --name "c$1" --ikev2 --psk --host "$(left_address "$1")" --id "@l$1" --subnet "$(net_of 11 "$1")" \
+    --to --host "$RIP" --id "@r$1" --subnet "$(net_of 12 "$1")" --ike 'aes_gcm256-sha2_256;dh31' --esp aes_gcm256
+}
+ours_many() {
+  local h=$1 n=$2 i
+  OURS_PLUTO_X=--use-none
+  mkdir -p "$W/$h/srv"
+  for ((i = 1; i <= n; i++)); do ours_words $i; done >"$W/$h/srv/bulk"
+  : >"$W/$h/connection"
+  echo ': PSK "bulk secret"' | etc "$h" ipsec.secrets
+}
+ours_load() { on "$1" sh -c "xargs -L 1 $PLUTO_BIN_DIR/whack </srv/bulk"; }
+ours_add_one() { whack "$1" $(ours_words "$(($2 + 1))"); }
+ours_paced() { on left sh -c "seq $1 | xargs -P $2 -I{} $PLUTO_BIN_DIR/whack --name c{} --initiate"; }
+ours_at_once() { on left sh -c "seq $1 | xargs -I{} $PLUTO_BIN_DIR/whack --name c{} --initiate --asynchronous"; }
+ours_established() { grep -c 'initiator established Child SA' "$W/left.log"; }
+ours_retransmissions() { grep -c 'retransmi' "$W/$1.log"; }
+ours_status() { whack "$1" --status; }
+ours_once() {
+  on left bash -c "
+    for ((i = 0; i < $1; i++)); do
+      t=\$EPOCHREALTIME; $PLUTO_BIN_DIR/whack --name t --initiate >/srv/out 2>&1 && echo \$t \$EPOCHREALTIME
+      sleep 0.2; $PLUTO_BIN_DIR/whack --name t --down >/dev/null; sleep 0.3
+    done"
+}
+ours_prepare() { OURS_PLUTO_X=--use-none; : >"$W/$1/connection"; }
+ours_start() { onx "$1" env ${OURS_ENV:-A=b} "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir /run/pluto \
+  --secretsfile /etc/ipsec.secrets ${OURS_PLUTO_X:-}; }
+ours_listens() { on "$1" "$PLUTO_BIN_DIR/whack" --listen >/dev/null 2>&1; }
+ours_responder() {
+  OURS_PLUTO_X=--use-none
+  mkdir -p "$W/$1"
+  printf '%s\n' --name any --ikev2 --psk --host %any --to --host "$RIP" --ike 'aes_gcm256-sha2_256;dh31' >"$W/$1/connection"
+  echo ': PSK "bulk secret"' | etc "$1" ipsec.secrets
+}
+ours_mode() { whack "$1" --ddos-mode "$2" >/dev/null; }

@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Turn measurements ("kind name unit value" lines) into a table and report.json.
+
+    report.py RAW JSON
+
+Each row: name, unit, the medians of ours, libreswan and strongSwan (null where not
+measured), n (of the fewest); and in the table how many times better ours is than each.
+"""
+import json
+import statistics
+import sys
+
+KINDS = ("ours", "libreswan", "strongswan")
+# What ours is to reach, and what libreswan and strongSwan showed on the day that the
+# targets were set. Machines differ and have noisy days, so what counts is the ratio to
+# the peers in the same run: to be reached is the same advance over libreswan as then
+# (over strongSwan where libreswan has no figure; without either, the figure itself).
+TARGETS = {
+    "cpu-responder-200": (0.4, 1.63, 2.33), "cpu-responder-1000": (0.4, 4.26, 15.1),
+    "cpu-responder-10000": (0.4, None, None),
+    "cpu-responder-200-pairs": (0.4, 1.63, 2.33), "cpu-responder-1000-pairs": (0.4, 4.26, 15.1),
+    "cpu-responder-10000-pairs": (0.4, None, None),
+    "memory-responder-1000": (12, 72, 20), "memory-half-open": (6, 25.8, 11.2),
+    "initiate-to-tunnel": (5, 82, 20), "load-10000-connections": (2, 14, 10.9),
+    "add-one-to-10000": (5, 981, None), "status-of-1000-tunnels": (50, 230, 111),
+    "start-to-listening": (20, 47, 20), "at-once-1000-retransmissions": (0, None, None),
+    "ike-sa-init-answered": (8000, 2720, 1790), "cookies": (100000, 38700, 19400),
+    "garbage": (200000, 53800, 36600),
+}
+MORE_IS_BETTER = {"ike-sa-init-answered", "cookies", "garbage"}
+
+
+def rows(lines):
+    """Medians by name, in the order of first appearance."""
+    values, units = {}, {}
+    for line in lines:
+        parts = line.split()
+        if len(parts) != 4:
+            continue
+        kind, name, unit, value = parts
+        units[name] = unit
+        values.setdefault(name, {}).setdefault(kind, []).append(float(value))
+    for name, by_kind in values.items():
+        row = {"name": name, "unit": units[name]}
+        for kind in KINDS:
+            row[kind] = round(statistics.median(by_kind[kind]), 3) if kind in by_kind else None
+        row["n"] = min(len(v) for v in by_kind.values())
+        yield row
+
+
+def advance(name, ours, other):
+    """How many times better ours is than the other."""
+    if ours is None or other is None:
+        return None
+    if name in MORE_IS_BETTER:
+        ours, other = other, ours
+    return other / ours if ours else float("inf")
+
+
+def target(row):
+    """The target as text, and whether ours reaches it."""
+    name, ours = row["name"], row["ours"]
+    if name not in TARGETS:
+        return ""
+    figure, *then = TARGETS[name]
+    sign = ">=" if name in MORE_IS_BETTER else "<="
+    text = f"{sign} {figure:g}"
+    good = None if ours is None else ours >= figure if name in MORE_IS_BETTER else ours <= figure
+    for kind, before in zip(KINDS[1:], then):
+        if before is None or row[kind] is None:
+            continue
+        wanted = advance(name, figure, before)
+        text += f" or {wanted:.1f}x {kind}"
+        if ours is not None and row[kind]:
+            good = advance(name, ours, row[kind]) >= wanted
+        break
+    return text + ("" if good is None else "  reached" if good else "  MISSED")
+
+
+def show(value):
+    return "-" if value is None else f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def times(value):
+    return "" if value is None else f"{value:.1f}x"
+
+
+def main():
+    with open(sys.argv[1]) as raw:
+        report = list(rows(raw))
+    with open(sys.argv[2], "w") as out:
+        json.dump(report, out, indent=1)
+        out.write("\n")
+    form = "{:32} {:>10} {:>10} {:>10} {:>10} {:>7} {:>7}  {:>2}  {}"
+    print(form.format("", "unit", "ours", "libreswan", "strongswan", "vs lsw", "vs ssw", "n", "target").rstrip())
+    for row in report:
+        print(form.format(row["name"], row["unit"], *(show(row[k]) for k in KINDS),
+                          times(advance(row["name"], row["ours"], row["libreswan"])),
+                          times(advance(row["name"], row["ours"], row["strongswan"])), row["n"], target(row)).rstrip())
+
+
+main()
