@@ -11,6 +11,7 @@ mod auth;
 mod cipher;
 mod entropy;
 mod error;
+mod esp_cipher;
 mod ike_cipher;
 mod ke;
 mod keymat;
@@ -18,12 +19,18 @@ mod mac;
 mod prf;
 mod secret;
 
+#[cfg(test)]
+mod known_answers;
+#[cfg(test)]
+mod testdata_tests;
+
 pub use algorithms::{
     EncrInfo, IntegInfo, KeInfo, PrfInfo, encr_info, integ_info, ke_info, prf_info,
 };
 pub use auth::{constant_time_eq, psk_auth};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use error::Error;
+pub use esp_cipher::EspCipher;
 pub use ike_cipher::{IkeCipher, Opened};
 pub use ke::{Cost, LocalKey};
 pub use keymat::{ChildKeys, ChildSuite, IkeKeys, IkeSuite};

@@ -11,7 +11,7 @@ const GENERATOR: u32 = 2;
 
 #[derive(Clone, Copy)]
 pub(super) struct Group {
-    prime: fn() -> Result<BigNum, ErrorStack>,
+    prime_of: fn() -> Result<BigNum, ErrorStack>,
     /// Octets of the prime, and so of public values and secrets.
     octets: usize,
     /// Octets of a private exponent. Short ones are as strong as twice the group's
@@ -22,7 +22,7 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn of(method: KeId) -> Option<Self> {
-        let (prime, octets, exponent): (fn() -> _, _, _) = match method {
+        let (prime_of, octets, exponent): (fn() -> _, _, _) = match method {
             KeId::MODP1536 => (BigNum::get_rfc3526_prime_1536, 192, 32),
             KeId::MODP2048 => (BigNum::get_rfc3526_prime_2048, 256, 32),
             KeId::MODP3072 => (BigNum::get_rfc3526_prime_3072, 384, 40),
@@ -31,7 +31,11 @@ impl Group {
             KeId::MODP8192 => (BigNum::get_rfc3526_prime_8192, 1024, 56),
             _ => return None,
         };
-        Some(Self { prime, octets, exponent })
+        Some(Self { prime_of, octets, exponent })
+    }
+
+    pub(super) fn prime(self) -> Result<BigNum, Error> {
+        Ok((self.prime_of)()?)
     }
 
     /// A private exponent. Its highest bit is set, so that it is never trivially small and
@@ -47,7 +51,7 @@ impl Group {
 
     pub(super) fn public(self, exponent: &Secret) -> Result<Vec<u8>, Error> {
         let generator = BigNum::from_u32(GENERATOR)?;
-        self.power(&generator, exponent, &(self.prime)()?)
+        self.power(&generator, exponent, &self.prime()?)
     }
 
     /// None unless 1 < y < p - 1 (RFC 6989, 2.1) and its length is the prime's: leading
@@ -56,7 +60,7 @@ impl Group {
         if peer.len() != self.octets {
             return Ok(None);
         }
-        let prime = (self.prime)()?;
+        let prime = self.prime()?;
         let y = BigNum::from_slice(peer)?;
         let mut last = prime.to_owned()?;
         last.sub_word(1)?;
