@@ -24,3 +24,9 @@ impl fmt::Display for KernelError {
 }
 
 impl std::error::Error for KernelError {}
+
+/// A refusal with the system's words for `errno`.
+pub(crate) fn refused(what: impl Into<String>, errno: i32) -> KernelError {
+    let why = nix::errno::Errno::from_raw(errno).desc().to_owned();
+    KernelError { what: what.into(), errno, why }
+}

@@ -1,1 +1,456 @@
 //! A kernel in memory, for tests.
+//!
+//! [`FakeKernel`] is what an actor or a simulated peer owns; the [`FakeTables`] behind it
+//! are shared, survive the death of their owner, and can be looked into. The tables refuse
+//! what Linux refuses (duplicates, SPIs that were not reserved, source addresses that are
+//! not ours), and are kept apart from the ledger, so that a wrong ledger is found out.
+
+use crate::error::refused;
+use crate::ledger::{bare_policies, child_policies, child_sas};
+use crate::{
+    Capabilities, Counters, Direction, InstalledSa, InterfaceAddress, Kernel, KernelError, Ledger,
+    PolicyChange, PolicyKey, PolicyShape, PolicySpec, Route, RouteAnswer, RouteChange, SaPairSpec,
+    SpiRequest,
+};
+use pluto_wire::numbers::ProtocolId;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// An SA as the fake kernel holds it.
+#[derive(Debug, Clone)]
+pub struct FakeSa {
+    /// Its name.
+    pub sa: InstalledSa,
+    /// The pair that it was installed with; none while larval.
+    pub spec: Option<Arc<SaPairSpec>>,
+    /// Octets and packets.
+    pub traffic: (u64, u64),
+}
+
+#[derive(Debug)]
+struct Model {
+    next_spi: u32,
+    sas: BTreeMap<(u8, IpAddr, u32), FakeSa>,
+    policies: Vec<(Direction, PolicyKey, PolicyShape)>,
+    routes: Vec<Route>,
+    source_addresses: Vec<InterfaceAddress>,
+    addresses: Vec<InterfaceAddress>,
+    unreachable: Vec<IpAddr>,
+    calls: Vec<&'static str>,
+    failures: BTreeMap<usize, i32>,
+}
+
+/// The tables of a fake kernel: cloning gives another view of the same.
+#[derive(Debug, Clone)]
+pub struct FakeTables(Arc<Mutex<Model>>);
+
+impl FakeTables {
+    fn model(&self) -> MutexGuard<'_, Model> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All SAs and reserved SPIs.
+    #[must_use]
+    pub fn sas(&self) -> Vec<FakeSa> {
+        self.model().sas.values().cloned().collect()
+    }
+
+    /// All policies.
+    #[must_use]
+    pub fn policies(&self) -> Vec<(Direction, PolicyKey, PolicyShape)> {
+        self.model().policies.clone()
+    }
+
+    /// All routes that were added.
+    #[must_use]
+    pub fn routes(&self) -> Vec<Route> {
+        self.model().routes.clone()
+    }
+
+    /// All source addresses that were added.
+    #[must_use]
+    pub fn source_addresses(&self) -> Vec<InterfaceAddress> {
+        self.model().source_addresses.clone()
+    }
+
+    /// Whether no SA, reserved SPI, policy, route or source address is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let model = self.model();
+        model.sas.is_empty()
+            && model.policies.is_empty()
+            && model.routes.is_empty()
+            && model.source_addresses.is_empty()
+    }
+
+    /// What is in the tables and not in `ledger`, in words; empty is good.
+    #[must_use]
+    pub fn orphans(&self, ledger: &Ledger) -> Vec<String> {
+        let model = self.model();
+        let mut orphans = Vec::new();
+        let known = |sa: &InstalledSa| {
+            ledger.children.values().any(|owned| owned.sas.iter().any(|known| known == sa))
+        };
+        for fake in model.sas.values().filter(|fake| !known(&fake.sa)) {
+            orphans.push(format!("SA {:?}", fake.sa));
+        }
+        let claimed =
+            |key: &PolicyKey| ledger.connections.values().any(|owned| owned.policies.contains(key));
+        for (direction, key, _) in model.policies.iter().filter(|(_, key, _)| !claimed(key)) {
+            orphans.push(format!("policy {direction:?} {key:?}"));
+        }
+        for added in &model.source_addresses {
+            if !ledger.added_address(added.address, &added.interface) {
+                orphans.push(format!("address {added:?}"));
+            }
+        }
+        orphans
+    }
+
+    /// Calls so far, by name: those that ask the kernel for something.
+    #[must_use]
+    pub fn calls(&self) -> Vec<&'static str> {
+        self.model().calls.clone()
+    }
+
+    /// Makes the call with this number (from 1, see [`FakeTables::calls`]) fail.
+    pub fn fail_call(&self, number: usize, errno: i32) {
+        self.model().failures.insert(number, errno);
+    }
+
+    /// Makes the next call fail.
+    pub fn fail_next(&self, errno: i32) {
+        let mut model = self.model();
+        let next = model.calls.len().saturating_add(1);
+        model.failures.insert(next, errno);
+    }
+
+    /// Sets this host's addresses.
+    pub fn set_addresses(&self, addresses: Vec<InterfaceAddress>) {
+        self.model().addresses = addresses;
+    }
+
+    /// Makes `destination` unreachable.
+    pub fn set_unreachable(&self, destination: IpAddr) {
+        self.model().unreachable.push(destination);
+    }
+
+    /// Counts traffic on an SA; false when there is none of that name.
+    pub fn count_traffic(&self, destination: IpAddr, spi: u32, bytes: u64, packets: u64) -> bool {
+        let mut model = self.model();
+        let found = model
+            .sas
+            .values_mut()
+            .find(|fake| fake.sa.destination == destination && fake.sa.spi == spi);
+        if let Some(fake) = found {
+            fake.traffic.0 = fake.traffic.0.saturating_add(bytes);
+            fake.traffic.1 = fake.traffic.1.saturating_add(packets);
+            return true;
+        }
+        false
+    }
+
+    /// Forgets a reserved SPI, as Linux does after `xfrm_acq_expires`, or an SA that has
+    /// expired hard.
+    pub fn expire(&self, destination: IpAddr, spi: u32) {
+        self.model().sas.retain(|name, _| (name.1, name.2) != (destination, spi));
+    }
+}
+
+impl Model {
+    /// Counts the call and fails it when that was asked for.
+    fn enter(&mut self, call: &'static str) -> Result<(), KernelError> {
+        self.calls.push(call);
+        match self.failures.remove(&self.calls.len()) {
+            Some(errno) => Err(refused(call.replace('_', " "), errno)),
+            None => Ok(()),
+        }
+    }
+
+    fn apply(&mut self, change: &PolicyChange) {
+        let gone: Vec<_> = change.removed().collect();
+        self.policies.retain(|(had, key, _)| *key != change.key || !gone.contains(had));
+        let Some(shape) = change.after else { return };
+        for direction in shape.directions() {
+            let same = |had: &&mut (Direction, PolicyKey, PolicyShape)| {
+                had.0 == *direction && had.1 == change.key
+            };
+            match self.policies.iter_mut().find(same) {
+                Some(had) => had.2 = shape,
+                None => self.policies.push((*direction, change.key, shape)),
+            }
+        }
+    }
+}
+
+fn name(sa: &InstalledSa) -> (u8, IpAddr, u32) {
+    (sa.protocol.0, sa.destination, sa.spi)
+}
+
+/// A kernel in memory; SPIs count up from 0x1000.
+#[derive(Debug)]
+pub struct FakeKernel {
+    tables: FakeTables,
+    ledger: Ledger,
+    capabilities: Capabilities,
+}
+
+impl Default for FakeKernel {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FakeKernel {
+    /// An empty kernel with every capability and one address, 192.0.2.1 on eth0.
+    #[must_use]
+    pub fn new() -> Self {
+        let model = Model {
+            next_spi: 0x1000,
+            sas: BTreeMap::new(),
+            policies: Vec::new(),
+            routes: Vec::new(),
+            source_addresses: Vec::new(),
+            addresses: vec![InterfaceAddress {
+                interface: "eth0".into(),
+                address: IpAddr::from([192, 0, 2, 1]),
+            }],
+            unreachable: Vec::new(),
+            calls: Vec::new(),
+            failures: BTreeMap::new(),
+        };
+        Self::over(FakeTables(Arc::new(Mutex::new(model))))
+    }
+
+    /// A new owner of existing tables, with an empty ledger.
+    #[must_use]
+    pub fn over(tables: FakeTables) -> Self {
+        let capabilities = Capabilities {
+            esp: true,
+            esp_missing: None,
+            ah: true,
+            sa_direction: true,
+            migrate: true,
+            raw_esp: true,
+        };
+        Self { tables, ledger: Ledger::default(), capabilities }
+    }
+
+    /// The same with other capabilities.
+    #[must_use]
+    pub fn with_capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    /// A view of the tables.
+    #[must_use]
+    pub fn tables(&self) -> FakeTables {
+        self.tables.clone()
+    }
+
+    /// What is in the tables and not in the ledger, in words; empty is good.
+    #[must_use]
+    pub fn orphans(&self) -> Vec<String> {
+        self.tables.orphans(&self.ledger)
+    }
+}
+
+impl Kernel for FakeKernel {
+    fn name(&self) -> &'static str {
+        "fake"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn allocate_spi(&mut self, request: &SpiRequest) -> Result<u32, KernelError> {
+        let mut model = self.tables.model();
+        model.enter("allocate_spi")?;
+        let spi = model.next_spi;
+        model.next_spi = spi.wrapping_add(1).max(0x1000);
+        let sa = InstalledSa {
+            protocol: request.protocol,
+            source: request.remote,
+            destination: request.local,
+            spi,
+            inbound: true,
+            larval: true,
+            mark: None,
+        };
+        self.ledger.add_sa(request.child, sa);
+        model.sas.insert(name(&sa), FakeSa { sa, spec: None, traffic: (0, 0) });
+        Ok(spi)
+    }
+
+    fn install(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
+        let mut model = self.tables.model();
+        let what = format!("install SAs {:#x} and {:#x}", spec.spi_in, spec.spi_out);
+        let (inbound, outbound) = child_sas(spec);
+        let failed = match model.enter("install") {
+            Err(error) => Some(error),
+            Ok(()) if !self.capabilities.esp && spec.protocol == ProtocolId::ESP => {
+                Some(refused(what, libc::EPROTONOSUPPORT))
+            }
+            Ok(()) => match model.sas.get(&name(&inbound)) {
+                None => Some(refused(what, libc::ESRCH)),
+                Some(had) if !had.sa.larval => Some(refused(what, libc::EEXIST)),
+                Some(_) if model.sas.contains_key(&name(&outbound)) => {
+                    Some(refused(what, libc::EEXIST))
+                }
+                Some(_) => None,
+            },
+        };
+        if let Some(error) = failed {
+            // As Linux would leave it: the pair is gone, the reserved SPI with it.
+            if model.sas.get(&name(&inbound)).is_some_and(|had| had.sa.larval) {
+                model.sas.remove(&name(&inbound));
+            }
+            self.ledger.take_child(spec.child);
+            return Err(error);
+        }
+        let shared = Arc::new(spec.clone());
+        for sa in [inbound, outbound] {
+            self.ledger.add_sa(spec.child, sa);
+            let fake = FakeSa { sa, spec: Some(Arc::clone(&shared)), traffic: (0, 0) };
+            model.sas.insert(name(&sa), fake);
+        }
+        for (key, shape) in child_policies(spec) {
+            let (change, _) = self.ledger.claim(spec.connection, key, shape);
+            model.apply(&change);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, child: u64) -> Result<(), KernelError> {
+        let mut model = self.tables.model();
+        model.enter("remove")?;
+        for sa in self.ledger.take_child(child) {
+            model.sas.remove(&name(&sa));
+        }
+        Ok(())
+    }
+
+    fn set_policies(&mut self, connection: u64, spec: &PolicySpec) -> Result<(), KernelError> {
+        let mut model = self.tables.model();
+        model.enter("set_policies")?;
+        for (change, _) in self.ledger.replace_claims(connection, &bare_policies(spec)) {
+            model.apply(&change);
+        }
+        Ok(())
+    }
+
+    fn remove_policies(&mut self, connection: u64) -> Result<(), KernelError> {
+        let mut model = self.tables.model();
+        model.enter("remove_policies")?;
+        for key in self.ledger.policies_of(connection) {
+            model.apply(&self.ledger.release(connection, key));
+        }
+        Ok(())
+    }
+
+    fn counters(&mut self, child: u64) -> Result<Counters, KernelError> {
+        let mut model = self.tables.model();
+        model.enter("counters")?;
+        let missing = || refused(format!("read counters of #{child}"), libc::ESRCH);
+        let owned = self.ledger.children.get(&child).ok_or_else(missing)?;
+        let mut counters = Counters::default();
+        for sa in owned.sas.iter().filter(|sa| !sa.larval) {
+            let (bytes, packets) = model.sas.get(&name(sa)).ok_or_else(missing)?.traffic;
+            if sa.inbound {
+                (counters.bytes_in, counters.packets_in) = (bytes, packets);
+            } else {
+                (counters.bytes_out, counters.packets_out) = (bytes, packets);
+            }
+        }
+        Ok(counters)
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    fn adopt(&mut self, ledger: Ledger) {
+        self.ledger = ledger;
+    }
+
+    fn route(&mut self, change: &RouteChange) -> Result<(), KernelError> {
+        let mut model = self.tables.model();
+        model.enter("route")?;
+        match change {
+            RouteChange::Add(route) => {
+                model.routes.retain(|had| had.destination != route.destination);
+                model.routes.push(route.clone());
+            }
+            RouteChange::Remove(route) => {
+                model.routes.retain(|had| had.destination != route.destination);
+            }
+            RouteChange::AddAddress { address, interface } => {
+                let added = InterfaceAddress { interface: interface.clone(), address: *address };
+                let ours = self.ledger.added_address(*address, interface);
+                if !ours && model.addresses.contains(&added) {
+                    return Ok(());
+                }
+                if self.ledger.add_address(*address, interface) {
+                    model.source_addresses.push(added);
+                }
+            }
+            RouteChange::RemoveAddress { address, interface } => {
+                if self.ledger.remove_address(*address, interface) {
+                    let gone = |had: &InterfaceAddress| {
+                        had.address == *address && had.interface == *interface
+                    };
+                    model.source_addresses.retain(|had| !gone(had));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn route_to(&mut self, destination: IpAddr) -> Result<RouteAnswer, KernelError> {
+        let model = self.tables.model();
+        if model.unreachable.contains(&destination) {
+            return Err(refused(format!("find a route to {destination}"), libc::ENETUNREACH));
+        }
+        let same = |had: &&InterfaceAddress| had.address.is_ipv4() == destination.is_ipv4();
+        match model.addresses.iter().find(same) {
+            Some(had) => Ok(RouteAnswer {
+                source: Some(had.address),
+                gateway: None,
+                interface: had.interface.clone(),
+            }),
+            None => Err(refused(format!("find a route to {destination}"), libc::ENETUNREACH)),
+        }
+    }
+
+    fn addresses(&mut self) -> Result<Vec<InterfaceAddress>, KernelError> {
+        Ok(self.tables.model().addresses.clone())
+    }
+
+    fn flush(&mut self) {
+        let mut model = self.tables.model();
+        let children: Vec<u64> = self.ledger.children.keys().copied().collect();
+        for child in children {
+            for sa in self.ledger.take_child(child) {
+                model.sas.remove(&name(&sa));
+            }
+        }
+        let connections: Vec<u64> = self.ledger.connections.keys().copied().collect();
+        for connection in connections {
+            for key in self.ledger.policies_of(connection) {
+                model.apply(&self.ledger.release(connection, key));
+            }
+        }
+        let added: Vec<_> = self.ledger.addresses().cloned().collect();
+        for (address, interface) in added {
+            while !self.ledger.remove_address(address, &interface) {}
+            model.source_addresses.retain(|had| had.address != address);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "fake_tests.rs"]
+mod tests;

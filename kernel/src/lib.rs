@@ -15,7 +15,10 @@ mod none;
 mod types;
 
 pub use error::KernelError;
-pub use ledger::{Ledger, Owned};
+pub use ledger::{
+    Direction, InstalledSa, Ledger, Owned, PolicyChange, PolicyKey, PolicyShape, PolicyUse,
+    Template,
+};
 pub use none::NoneKernel;
 pub use types::*;
 
@@ -67,6 +70,9 @@ pub trait Kernel: std::fmt::Debug {
 
     /// What this backend believes to be installed.
     fn ledger(&self) -> &Ledger;
+
+    /// Takes over what a predecessor, whose core has died, had installed.
+    fn adopt(&mut self, ledger: Ledger);
 
     /// Carries out a change of routes or source addresses.
     ///

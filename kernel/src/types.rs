@@ -157,6 +157,8 @@ pub struct PolicySpec {
     /// Groups SAs and policies.
     pub reqid: u32,
     /// Marks (value, mask).
+    pub mark_in: Option<(u32, u32)>,
+    /// Marks (value, mask).
     pub mark_out: Option<(u32, u32)>,
     /// Interface id; 0 is none.
     pub if_id: u32,

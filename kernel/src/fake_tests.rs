@@ -1,0 +1,208 @@
+use super::*;
+use crate::{PolicyAction, PolicyUse, SaKeys, Traffic, TrafficPair};
+use pluto_crypto::Secret;
+use pluto_wire::numbers::{EncrId, IntegId};
+
+fn net(a: u8, prefix: u8) -> Traffic {
+    Traffic { network: IpAddr::from([10, a, 0, 0]), prefix, protocol: 0, port: (0, 0) }
+}
+
+fn pair(remote: u8) -> TrafficPair {
+    TrafficPair { local: net(1, 24), remote: net(remote, 24), priority: 1000 }
+}
+
+fn keys() -> SaKeys {
+    SaKeys {
+        encr: EncrId::AES_GCM_16,
+        encr_bits: 128,
+        encr_key: Secret::new(vec![7; 20]),
+        integ: IntegId::NONE,
+        integ_key: Secret::default(),
+    }
+}
+
+fn spec(child: u64, connection: u64, spi_in: u32, spi_out: u32) -> SaPairSpec {
+    SaPairSpec {
+        child,
+        connection,
+        protocol: ProtocolId::ESP,
+        transport: false,
+        local: "192.0.2.1:500".parse().unwrap(),
+        remote: "192.0.2.2:500".parse().unwrap(),
+        encapsulated: false,
+        spi_in,
+        spi_out,
+        keys_in: keys(),
+        keys_out: keys(),
+        esn: false,
+        replay_window: 32,
+        reqid: 16384,
+        traffic: vec![pair(2)],
+        bytes: (u64::MAX, u64::MAX),
+        packets: (u64::MAX, u64::MAX),
+        mark_in: None,
+        mark_out: None,
+        if_id: 0,
+        tfc: 0,
+        decap_dscp: false,
+        no_encap_dscp: false,
+        nopmtudisc: false,
+    }
+}
+
+fn request(child: u64) -> SpiRequest {
+    SpiRequest {
+        child,
+        protocol: ProtocolId::ESP,
+        remote: IpAddr::from([192, 0, 2, 2]),
+        local: IpAddr::from([192, 0, 2, 1]),
+        reqid: 16384,
+    }
+}
+
+fn bare(action: PolicyAction, traffic: Vec<TrafficPair>) -> PolicySpec {
+    PolicySpec {
+        action,
+        traffic,
+        transport: false,
+        protocol: ProtocolId::ESP,
+        local: IpAddr::from([192, 0, 2, 1]),
+        remote: IpAddr::from([192, 0, 2, 2]),
+        reqid: 16384,
+        mark_in: None,
+        mark_out: None,
+        if_id: 0,
+    }
+}
+
+#[test]
+fn a_pair_comes_and_goes_and_leaves_nothing() {
+    let mut kernel = FakeKernel::new();
+    let tables = kernel.tables();
+    let spi = kernel.allocate_spi(&request(2)).unwrap();
+    assert_eq!(spi, 0x1000);
+    kernel.install(&spec(2, 1, spi, 0xabcd)).unwrap();
+    assert_eq!((tables.sas().len(), tables.policies().len()), (2, 3));
+    assert!(tables.count_traffic(IpAddr::from([192, 0, 2, 1]), spi, 84, 1));
+    let counters = kernel.counters(2).unwrap();
+    assert_eq!((counters.bytes_in, counters.packets_in, counters.bytes_out), (84, 1, 0));
+    assert!(kernel.orphans().is_empty());
+    kernel.remove(2).unwrap();
+    kernel.remove(2).unwrap();
+    kernel.remove_policies(1).unwrap();
+    assert!(tables.is_empty());
+    assert!(kernel.ledger().is_empty());
+}
+
+#[test]
+fn a_failed_install_leaves_nothing() {
+    let mut kernel = FakeKernel::new();
+    let tables = kernel.tables();
+    let spi = kernel.allocate_spi(&request(2)).unwrap();
+    tables.fail_next(libc::ENOSYS);
+    let error = kernel.install(&spec(2, 1, spi, 0xabcd)).unwrap_err();
+    assert_eq!(error.errno, libc::ENOSYS);
+    assert!(tables.is_empty() && kernel.ledger().is_empty());
+    assert_eq!(tables.calls(), ["allocate_spi", "install"]);
+}
+
+#[test]
+fn a_duplicate_outbound_sa_is_refused_and_the_first_lives_on() {
+    let mut kernel = FakeKernel::new();
+    let spi = kernel.allocate_spi(&request(2)).unwrap();
+    kernel.install(&spec(2, 1, spi, 0xabcd)).unwrap();
+    let second = kernel.allocate_spi(&request(3)).unwrap();
+    let error = kernel.install(&spec(3, 1, second, 0xabcd)).unwrap_err();
+    assert_eq!(error.errno, libc::EEXIST);
+    assert_eq!(kernel.tables().sas().len(), 2);
+    assert!(kernel.orphans().is_empty());
+}
+
+#[test]
+fn an_spi_that_was_not_reserved_is_refused() {
+    let mut kernel = FakeKernel::new();
+    assert_eq!(kernel.install(&spec(2, 1, 0x5000, 0xabcd)).unwrap_err().errno, libc::ESRCH);
+}
+
+#[test]
+fn a_rekey_leaves_the_policies_alone() {
+    let mut kernel = FakeKernel::new();
+    let first = kernel.allocate_spi(&request(2)).unwrap();
+    kernel.install(&spec(2, 1, first, 0xa)).unwrap();
+    let before = kernel.tables().policies();
+    let second = kernel.allocate_spi(&request(3)).unwrap();
+    kernel.install(&spec(3, 1, second, 0xb)).unwrap();
+    kernel.remove(2).unwrap();
+    assert_eq!(kernel.tables().policies(), before);
+    assert_eq!(kernel.tables().sas().len(), 2);
+}
+
+#[test]
+fn a_tunnel_replaces_its_trap_and_a_trap_the_tunnel() {
+    let mut kernel = FakeKernel::new();
+    let tables = kernel.tables();
+    kernel.set_policies(1, &bare(PolicyAction::Trap, vec![pair(2)])).unwrap();
+    assert_eq!(tables.policies().len(), 1);
+    let spi = kernel.allocate_spi(&request(2)).unwrap();
+    kernel.install(&spec(2, 1, spi, 0xa)).unwrap();
+    assert_eq!(tables.policies().len(), 3);
+    kernel.set_policies(1, &bare(PolicyAction::Trap, vec![pair(2)])).unwrap();
+    assert_eq!(tables.policies().len(), 1);
+    kernel.set_policies(1, &bare(PolicyAction::Block, vec![pair(3)])).unwrap();
+    let policies = tables.policies();
+    assert_eq!(policies.len(), 1);
+    assert_eq!((policies[0].1.remote, policies[0].2.does), (net(3, 24), PolicyUse::Block));
+}
+
+#[test]
+fn what_an_instance_overlays_comes_back_when_it_goes() {
+    let mut kernel = FakeKernel::new();
+    let tables = kernel.tables();
+    kernel.set_policies(1, &bare(PolicyAction::Trap, vec![pair(2)])).unwrap();
+    let trap = tables.policies();
+    let spi = kernel.allocate_spi(&request(3)).unwrap();
+    kernel.install(&spec(3, 2, spi, 0xa)).unwrap();
+    // The template's trap, set again, does not disturb the tunnel.
+    kernel.set_policies(1, &bare(PolicyAction::Trap, vec![pair(2)])).unwrap();
+    assert_eq!(tables.policies().len(), 3);
+    kernel.remove(3).unwrap();
+    kernel.remove_policies(2).unwrap();
+    assert_eq!(tables.policies(), trap);
+}
+
+#[test]
+fn a_new_core_with_the_old_ledger_takes_everything_back() {
+    let mut kernel = FakeKernel::new();
+    let tables = kernel.tables();
+    let spi = kernel.allocate_spi(&request(2)).unwrap();
+    kernel.install(&spec(2, 1, spi, 0xabcd)).unwrap();
+    let ledger = kernel.ledger().clone();
+    drop(kernel);
+    let mut heir = FakeKernel::over(tables.clone());
+    assert_eq!(heir.orphans().len(), 5);
+    heir.adopt(ledger);
+    assert!(heir.orphans().is_empty());
+    assert_eq!(heir.ledger().child_of(IpAddr::from([192, 0, 2, 1]), spi), Some(2));
+    heir.flush();
+    assert!(tables.is_empty());
+}
+
+#[test]
+fn a_source_address_stays_while_it_has_users() {
+    let mut kernel = FakeKernel::new();
+    let tables = kernel.tables();
+    let address = IpAddr::from([10, 9, 0, 1]);
+    let add = RouteChange::AddAddress { address, interface: "eth0".into() };
+    let remove = RouteChange::RemoveAddress { address, interface: "eth0".into() };
+    kernel.route(&add).unwrap();
+    kernel.route(&add).unwrap();
+    kernel.route(&remove).unwrap();
+    assert_eq!(tables.source_addresses().len(), 1);
+    kernel.route(&remove).unwrap();
+    assert!(tables.source_addresses().is_empty());
+    // The host's own is not ours to remove.
+    let address = IpAddr::from([192, 0, 2, 1]);
+    kernel.route(&RouteChange::AddAddress { address, interface: "eth0".into() }).unwrap();
+    kernel.route(&RouteChange::RemoveAddress { address, interface: "eth0".into() }).unwrap();
+    assert_eq!(kernel.addresses().unwrap().len(), 1);
+}
