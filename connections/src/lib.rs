@@ -6,6 +6,8 @@
 
 mod address;
 mod connection;
+mod data;
+mod dn;
 mod find;
 mod id;
 mod orient;
