@@ -1,1 +1,30 @@
-//! The control protocol, whack and the ipsec command.
+//! The control protocol between `whack` and the daemon, and everything that reads or
+//! writes it: the command lines of `whack`, `ipsec` and `pluto`, the facts that listings
+//! show, and their text and JSON forms.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`request`], [`reply`] | what the two sides tell each other |
+//! | [`frame`] | how: one JSON object a line; no I/O |
+//! | [`report`] | facts of listings, typed; both text and JSON are made of them |
+//! | [`debug`] | names of debug classes |
+
+pub mod debug;
+pub mod frame;
+pub mod reply;
+pub mod report;
+pub mod request;
+
+pub use debug::{DebugClass, DebugSet};
+pub use reply::{Reply, codes};
+pub use report::Item;
+pub use request::{Listing, Password, Request};
+
+/// The version that `--version` prints and that listings name.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Where the daemon keeps its control socket, pid file and dumps unless told otherwise.
+pub const DEFAULT_RUNDIR: &str = "/run/pluto";
+
+/// The control socket's file name within the run directory.
+pub const CONTROL_SOCKET: &str = "pluto.ctl";
