@@ -5,7 +5,7 @@
 //! struct that is read by `decode` and written by `encode`; what parses, encodes again
 //! to the same bytes (but for reserved fields, which are written as zero).
 //!
-//! - [`header`]: the 28 octets that every message starts with, and [`Header::peek`]
+//! - [`Header`]: the 28 octets that every message starts with
 //! - [`numbers`]: the registries of IANA, as newtypes that keep unknown values
 //! - [`v2`]: RFC 7296 and its extensions
 

@@ -12,6 +12,7 @@ mod adversarial;
 mod bytes;
 mod captures;
 mod generate;
+mod header;
 mod mutation;
 mod payloads;
 mod round_trip;

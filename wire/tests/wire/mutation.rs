@@ -119,3 +119,23 @@ fn mutated_payloads_are_refused_or_mean_what_they_encode_to() {
         check_chain(PayloadType(*first), &chain).is_some()
     });
 }
+
+/// The inputs that libFuzzer starts from reach what they are for.
+#[test]
+fn the_seeds_of_the_fuzz_targets_are_accepted() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/seeds");
+    let seeds = |target: &str| -> Vec<Vec<u8>> {
+        let files = std::fs::read_dir(folder.join(target)).unwrap();
+        files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+    };
+    let messages = seeds("message");
+    assert!(messages.len() > 15);
+    for bytes in messages {
+        assert_eq!(check_datagram(&bytes).unwrap().1, bytes);
+    }
+    let chains = seeds("chain");
+    assert!(chains.len() > 14);
+    for bytes in chains {
+        check_chain(PayloadType(bytes[0]), &bytes[1..]).unwrap();
+    }
+}
