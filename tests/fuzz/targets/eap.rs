@@ -1,0 +1,7 @@
+//! The EAP payload's decoder.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| pluto_fuzz::payload(
+    pluto_fuzz::PayloadType::EAP,
+    bytes
+));

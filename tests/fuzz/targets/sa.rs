@@ -1,0 +1,4 @@
+//! The security association payload's decoder.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| pluto_fuzz::payload(pluto_fuzz::PayloadType::SA, bytes));

@@ -1,0 +1,7 @@
+//! Payloads of types without a decoder.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| pluto_fuzz::payload(
+    pluto_fuzz::PayloadType(200),
+    bytes
+));
