@@ -1,7 +1,7 @@
 //! Messages that others made: captures, and a fuzzer's corpus. They are read where they
 //! are; without them these tests say that they are skipped.
 
-use crate::bytes::{check_chain, check_datagram};
+use crate::bytes::{check_chain, check_datagram, hex};
 use pluto_wire::numbers::PayloadType;
 use pluto_wire::v2::{self, Message};
 use pluto_wire::{Header, Version};
@@ -116,6 +116,37 @@ fn a_fuzzers_corpus_is_survived() {
     }
     println!("{messages} files: {accepted} are messages, {chains} chains");
     assert!(messages > 10_000 && accepted > 100 && chains > 100);
+}
+
+/// OpenIKED's parser test builds its messages from these.
+#[test]
+fn another_parsers_sample_payloads_are_read() {
+    let Some(folder) = testdata("fuzz/openiked") else { return };
+    let text = std::fs::read_to_string(folder.join("payloads.json")).unwrap();
+    let samples: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let sample = |name: &str| hex(samples["payloads"][name].as_str().unwrap());
+    for (name, first, payloads) in [
+        ("sa_pld", PayloadType::SA, "SA"),
+        ("saxform_pld", PayloadType::SA, "SA"),
+        ("ke_pld", PayloadType::KE, "KE"),
+        ("nonce_pld", PayloadType::NONCE, "Ni"),
+        ("id_pld", PayloadType::IDI, "IDi"),
+        ("certreq_pld", PayloadType::CERTREQ, "CERTREQ"),
+        ("auth_pld", PayloadType::AUTH, "AUTH"),
+        ("vendor_pld", PayloadType::VENDOR_ID, "V"),
+        ("ts_pld", PayloadType::TSI, "TSi"),
+        ("cp_pld", PayloadType::CP, "CP,CP,CP,CP,CP"),
+        ("eap_pld", PayloadType::EAP, "EAP,EAP,EAP,EAP"),
+    ] {
+        let chain = check_chain(first, &sample(name)).unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(v2::describe(&chain), payloads, "{name}");
+    }
+    // It deletes an IKE SA by its SPI, against RFC 7296, 3.11.
+    let refused = v2::decode_chain(PayloadType::DELETE, &sample("delete_pld")).unwrap_err();
+    assert_eq!((refused.payload, refused.field), ("D", "SPI size"));
+    let message = survive(&sample("valid_packet")).expect("a valid packet");
+    let expected = "SA,KE,Ni,N(NAT_DETECTION_SOURCE_IP),N(NAT_DETECTION_DESTINATION_IP)";
+    assert_eq!(v2::describe(&message.payloads), expected);
 }
 
 /// The regular files of a tar archive.
