@@ -3,22 +3,28 @@
 # with the XFRM backend and the same fake kernel as the peers', so that it includes the
 # route and the source address.
 
-ours_words() { # ours_words I: the words of connection cI for whack
-  echo --name "c$1" --ikev2 --psk --host "$(left_address "$1")" --id "@l$1" --subnet "$(net_of 11 "$1")" \
-    --to --host "$RIP" --id "@r$1" --subnet "$(net_of 12 "$1")" --ike 'aes_gcm256-sha2_256;dh31' --esp aes_gcm256
+ours_request() { # ours_request I: what adds connection cI, as whack would ask for it
+  printf '{"version":1,"command":"add","connection":{"name":"c%d","source":"bench",' "$1"
+  printf '"left":{"host":"%s","id":"@l%d","subnet":"%s"},' "$(left_address "$1")" "$1" "$(net_of 11 "$1")"
+  printf '"right":{"host":"%s","id":"@r%d","subnet":"%s"},' "$RIP" "$1" "$(net_of 12 "$1")"
+  printf '"options":{"keyexchange":"ikev2","authby":"secret","ike":"aes_gcm256-sha2_256;dh31","esp":"aes_gcm256"}}}\n'
 }
+ours_ask() { on "$1" python3 "$BENCH/control.py" /run/pluto/pluto.ctl; }
 ours_many() {
   local h=$1 n=$2 i
   OURS_PLUTO_X=--use-none
-  mkdir -p "$W/$h/srv"
-  for ((i = 1; i <= n; i++)); do ours_words $i; done >"$W/$h/srv/bulk"
-  : >"$W/$h/connection"
+  mkdir -p "$W/$h"; : >"$W/$h/connection"
+  for ((i = 1; i <= n; i++)); do ours_request $i; done >"$W/$h.bulk"
   echo ': PSK "bulk secret"' | etc "$h" ipsec.secrets
 }
-ours_load() { on "$1" sh -c "xargs -L 1 $PLUTO_BIN_DIR/whack </srv/bulk"; }
-ours_add_one() { whack "$1" $(ours_words "$(($2 + 1))"); }
+ours_load() { ours_ask "$1" <"$W/$1.bulk"; }
+ours_add_one() { ours_request "$(($2 + 1))" >"$W/one"; ours_ask "$1" <"$W/one"; }
 ours_paced() { on left sh -c "seq $1 | xargs -P $2 -I{} $PLUTO_BIN_DIR/whack --name c{} --initiate"; }
-ours_at_once() { on left sh -c "seq $1 | xargs -I{} $PLUTO_BIN_DIR/whack --name c{} --initiate --asynchronous"; }
+ours_at_once() {
+  local i
+  for ((i = 1; i <= $1; i++)); do echo "{\"version\":1,\"command\":\"initiate\",\"name\":\"c$i\",\"asynchronous\":true}"; done >"$W/all"
+  ours_ask left <"$W/all"
+}
 ours_established() { grep -c 'initiator established Child SA' "$W/left.log"; }
 ours_retransmissions() { grep -c 'retransmi' "$W/$1.log"; }
 ours_status() { whack "$1" --status; }

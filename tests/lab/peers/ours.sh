@@ -31,7 +31,8 @@ ours_up() {
   local words
   ours_start "$1" || return 1
   mapfile -t words <"$W/$1/connection"
-  whack "$1" --listen && whack "$1" "${words[@]}"
+  whack "$1" --listen || return 1
+  [ ${#words[@]} = 0 ] || whack "$1" "${words[@]}"
 }
 ours_stop() { whack "$1" --shutdown; wait "${DAEMON[$1]}"; }
 ours_init() { whack "$1" --name "$2" --initiate; }
