@@ -3,6 +3,22 @@
 //! One [`EspCipher`] protects one direction of one Child SA. Its keys are expanded once,
 //! and a packet costs no allocation. It takes `&mut self`, as openssl's contexts do and as
 //! sequence numbers, which live beside it, need anyway; it can be moved to another thread.
+//!
+//! Which library computes what was measured on one thread of an AMD EPYC with AVX-512,
+//! in nanoseconds for a payload of 304 and of 1408 octets, contexts kept:
+//!
+//! | | aws-lc-rs | openssl 3.0 | ring 0.17 |
+//! |---|---|---|---|
+//! | AES-256-GCM | 110, 182 | 290, 476 | 108, 215 |
+//! | ChaCha20-Poly1305 | 281, 770 | 663, 730 | 275, 740 |
+//! | AES-256-CBC, encryption | 321, 1370 | 395, 1447 | |
+//! | AES-256-CTR | 89, 226 | 124, 270 | |
+//! | HMAC-SHA2-256 | 355, 1080 | (set-up alone is 9,000) | 328, 960 |
+//!
+//! ring wins nothing that would pay for a third library. What aws-lc-rs lacks takes
+//! openssl: GCM with 8 octets of ICV 347 and 510, CCM 407 and 1173, GMAC 246 and 363,
+//! Camellia with HMAC-SHA2-256 2,200 and 8,900, 3DES with HMAC-SHA1 9,700 and 43,000.
+//! `examples/measure.rs` repeats what goes through this module.
 
 use crate::algorithms::{EncrInfo, encr_with_key, integ_info};
 use crate::cipher::{Cipher, Direction};

