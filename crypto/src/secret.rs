@@ -9,8 +9,14 @@ pub struct Secret(Box<[u8]>);
 impl Secret {
     /// Takes the octets over.
     #[must_use]
-    pub fn new(octets: Vec<u8>) -> Self {
-        Self(octets.into_boxed_slice())
+    pub fn new(mut octets: Vec<u8>) -> Self {
+        if octets.capacity() == octets.len() {
+            return Self(octets.into_boxed_slice());
+        }
+        // Shrinking may move the octets and leave the old ones behind.
+        let kept = Self::from_slice(&octets);
+        octets.zeroize();
+        kept
     }
     /// A copy of `octets`.
     #[must_use]
@@ -46,3 +52,21 @@ impl PartialEq for Secret {
     }
 }
 impl Eq for Secret {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_holds_what_it_was_given_and_does_not_show_it() {
+        let mut roomy = Vec::with_capacity(100);
+        roomy.extend_from_slice(b"secret");
+        for secret in [Secret::new(roomy), Secret::from_slice(b"secret")] {
+            assert_eq!(secret.expose(), b"secret");
+            assert_eq!(format!("{secret:?}"), "Secret(6 octets)");
+            assert_ne!(secret, Secret::from_slice(b"secreT"));
+            assert_ne!(secret, Secret::from_slice(b"secre"));
+        }
+        assert!(Secret::default().is_empty());
+    }
+}
