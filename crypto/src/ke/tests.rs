@@ -332,3 +332,20 @@ fn the_modp_groups_are_those_that_rfc_3526_defines() {
         assert_eq!(group.prime().unwrap().to_vec(), prime, "{method}");
     }
 }
+
+#[test]
+fn debug_shows_no_private_value() {
+    for method in [KeId::MODP2048, KeId::X25519, KeId::ECP_256] {
+        let private = vec![0x5a; if method == KeId::MODP2048 { 40 } else { 32 }];
+        let shown = format!("{:?}", LocalKey::from_private(method, &private).unwrap().private);
+        assert!(!shown.contains("90") && !shown.contains("5a"), "{shown}");
+    }
+}
+
+#[test]
+fn keys_go_to_other_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<LocalKey>();
+    shared::<crate::IkeCipher>();
+    shared::<crate::EspCipher>();
+}
