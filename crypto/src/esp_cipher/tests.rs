@@ -1,7 +1,7 @@
 use super::*;
 use crate::known_answers::hex;
 use crate::{Entropy, SeededEntropy, encr_info};
-use pluto_wire::numbers::{EncrId, KeId};
+use pluto_wire::numbers::{EncrId, KeId, PrfId};
 
 fn suites() -> Vec<ChildSuite> {
     let mut all = Vec::new();
@@ -202,4 +202,63 @@ fn a_chacha20_poly1305_packet_of_rfc_7634() {
          cbec163fac469b502773f6fb94e664da9165b82829f641e0");
     assert_eq!(payload, expected);
     assert_eq!(icv.to_vec(), hex("76aaa8266b7fb0f7b11b369907e1ad43"));
+}
+
+/// SPI and sequence number as [`sealed`] uses them, upper half and lower half.
+const HEAD: [[u8; 4]; 3] = [[0x12, 0x34, 0x56, 0x78], [0, 0, 0, 1], [0, 0, 0, 7]];
+
+#[test]
+fn integrity_covers_the_packet_in_the_order_of_rfc_4303() {
+    let [spi, upper, lower] = HEAD;
+    for esn in [false, true] {
+        let integ = IntegId::HMAC_SHA2_256_128;
+        let suite =
+            ChildSuite { encr: EncrId::AES_CBC, encr_bits: 128, integ, esn, ke: KeId::NONE };
+        let Packet { iv, payload, icv } = sealed(&suite, &[5; 32]);
+        let implied = if esn { &upper[..] } else { &[] };
+        let (_, key) = keys(&suite);
+        let parts: [&[u8]; 5] = [&spi, &lower, &iv, &payload, implied];
+        let whole = crate::prf(PrfId::HMAC_SHA2_256, key.expose(), &parts).unwrap();
+        assert_eq!(icv, whole.expose()[..16]);
+    }
+}
+
+/// AES-256-GCM by the other library: cipher text and whole tag.
+fn gcm(suite: &ChildSuite, iv: &[u8], aad: &[u8], plain: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+    let (key, _) = keys(suite);
+    let (key, salt) = key.expose().split_at(32);
+    let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).unwrap());
+    let nonce = Nonce::try_assume_unique_for_key(&[salt, iv].concat()).unwrap();
+    let mut text = plain.to_vec();
+    let tag = key.seal_in_place_separate_tag(nonce, Aad::from(aad), &mut text).unwrap();
+    (text, tag.as_ref().to_vec())
+}
+
+#[test]
+fn gcm_has_the_sequence_number_in_its_associated_data() {
+    let [spi, upper, lower] = HEAD;
+    let cases = [(EncrId::AES_GCM_16, 16), (EncrId::AES_GCM_12, 12), (EncrId::AES_GCM_8, 8)];
+    for (encr, len) in cases {
+        for (esn, aad) in [(false, [spi, lower].concat()), (true, [spi, upper, lower].concat())] {
+            let integ = IntegId::NONE;
+            let suite = ChildSuite { encr, encr_bits: 256, integ, esn, ke: KeId::NONE };
+            let Packet { iv, payload, icv } = sealed(&suite, &[5; 32]);
+            let (text, tag) = gcm(&suite, &iv, &aad, &[5; 32]);
+            assert_eq!((payload, icv.as_slice()), (text, &tag[..len]), "{encr}");
+        }
+    }
+}
+
+#[test]
+fn gmac_is_gcm_over_nothing_with_iv_and_payload_as_associated_data() {
+    let [spi, upper, lower] = HEAD;
+    for (esn, head) in [(false, [spi, lower].concat()), (true, [spi, upper, lower].concat())] {
+        let encr = EncrId::NULL_AUTH_AES_GMAC;
+        let integ = IntegId::NONE;
+        let suite = ChildSuite { encr, encr_bits: 256, integ, esn, ke: KeId::NONE };
+        let Packet { iv, payload, icv } = sealed(&suite, &[5; 32]);
+        let aad = [head.as_slice(), &iv, &payload].concat();
+        assert_eq!((payload, icv), (vec![5; 32], gcm(&suite, &iv, &aad, &[]).1));
+    }
 }
