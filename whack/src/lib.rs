@@ -8,14 +8,19 @@
 //! | [`frame`] | how: one JSON object a line; no I/O |
 //! | [`report`] | facts of listings, typed; both text and JSON are made of them |
 //! | [`debug`] | names of debug classes |
+//! | [`options`] | command lines: the reader, and whack's |
+//! | [`pluto_options`] | the command line of `pluto` |
 
 pub mod debug;
 pub mod frame;
+pub mod options;
+pub mod pluto_options;
 pub mod reply;
 pub mod report;
 pub mod request;
 
 pub use debug::{DebugClass, DebugSet};
+pub use pluto_options::{PlutoCommand, PlutoCommandLine, PlutoOptions};
 pub use reply::{Reply, codes};
 pub use report::Item;
 pub use request::{Listing, Password, Request};

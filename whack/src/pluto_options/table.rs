@@ -1,0 +1,213 @@
+//! Every option of `pluto`, a line each.
+
+use crate::options::getopt::{Opt, Takes};
+use Takes::{Nothing, Optional, Value};
+
+/// What an option sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    Help,
+    Version,
+    Selftest,
+    Optionsfrom,
+    /// Accepted with a warning.
+    NoEffect,
+    /// A switch of a feature that is not there: only its `no` is accepted.
+    Off,
+    /// The same with words: only `no` and `disabled` are accepted.
+    OffWord,
+    Unsupported,
+    Nofork,
+    Stderrlog,
+    Logfile,
+    LogNoTime,
+    LogNoAppend,
+    Logip,
+    LogNoIp,
+    Interface,
+    Listen,
+    ListenUdp,
+    NoListenUdp,
+    Ikeport,
+    Natikeport,
+    Rundir,
+    Ctlsocket,
+    Secretsfile,
+    Ipsecdir,
+    Dumpdir,
+    Nhelpers,
+    KeepAlive,
+    Uniqueids,
+    VirtualPrivate,
+    DdosMode,
+    ForceBusy,
+    ForceUnlimited,
+    DdosIkeThreshold,
+    MaxHalfopenIke,
+    ExpireShuntInterval,
+    IkeSocketBufsize,
+    IkeSocketErrqueue,
+    IkeSocketNoErrqueue,
+    UseXfrm,
+    UseNone,
+    Protostack,
+    UpdownTimeout,
+    Ikev1Drop,
+    Ikev1Reject,
+    Vendorid,
+    Debug,
+    NoDebug,
+    DebugAll,
+    DebugNone,
+    Impair,
+}
+
+const YN: Takes = Optional("yes|no");
+const FILE: Takes = Value("file");
+const DIR: Takes = Value("directory");
+const DURATION: Takes = Value("duration");
+const NUMBER: Takes = Value("number");
+
+const REDIRECT: &str = "redirecting new peers";
+const CRLS: &str = "revocation lists";
+const OCSP: &str = "OCSP";
+const DNSSEC: &str = "DNSSEC validation";
+
+pub(super) const TABLE: &[Opt<Key>] = &[
+    Opt::new("help", Nothing, Key::Help, "print this and exit"),
+    Opt::new("version", Nothing, Key::Version, "print the version and exit"),
+    Opt::new("selftest", Nothing, Key::Selftest, "test the cryptography and exit"),
+    Opt::new("optionsfrom", FILE, Key::Optionsfrom, "read options from a file"),
+    Opt::new("nofork", Nothing, Key::Nofork, "stay in the foreground"),
+    // Logging.
+    Opt::new("stderrlog", Nothing, Key::Stderrlog, "log to standard error"),
+    Opt::new("logfile", FILE, Key::Logfile, "log to a file instead of syslog"),
+    Opt::new("log-no-time", Nothing, Key::LogNoTime, "no time in lines of the log file"),
+    Opt::new("log-no-append", Nothing, Key::LogNoAppend, "begin the log file anew"),
+    Opt::new("logip", YN, Key::Logip, "log peers' addresses (yes)"),
+    Opt::replaced("log-no-ip", Nothing, Key::LogNoIp, "logip", "5.3"),
+    Opt::new("audit-log", YN, Key::Off, "logging to the audit system"),
+    Opt::replaced("log-no-audit", Nothing, Key::NoEffect, "audit-log", "5.3"),
+    // Places.
+    Opt::new("rundir", DIR, Key::Rundir, "control socket and pid file (/run/pluto)"),
+    Opt::alias("ctlbase", DIR, Key::Rundir),
+    Opt::new("ctlsocket", FILE, Key::Ctlsocket, "control socket (rundir/pluto.ctl)"),
+    Opt::new("secretsfile", Value("pattern"), Key::Secretsfile, "secrets (/etc/ipsec.secrets)"),
+    Opt::new("ipsecdir", DIR, Key::Ipsecdir, "policies and certificates (/etc/ipsec.d)"),
+    Opt::replaced("foodgroupsdir", DIR, Key::Ipsecdir, "ipsecdir", "4.0"),
+    Opt::new("dumpdir", DIR, Key::Dumpdir, "working directory, for core dumps (rundir)"),
+    Opt::replaced("coredir", DIR, Key::Dumpdir, "dumpdir", "3.9"),
+    Opt::new("nssdir", DIR, Key::NoEffect, "there is no NSS database"),
+    Opt::unsupported("config", FILE, Key::Unsupported, "reading ipsec.conf"),
+    Opt::unsupported("statsbin", FILE, Key::Unsupported, "a program told of tunnels' states"),
+    // Network.
+    Opt::new(
+        "interface",
+        Value("name"),
+        Key::Interface,
+        "only this network interface (repeatable)",
+    ),
+    Opt::new("listen", Value("address"), Key::Listen, "only this address"),
+    Opt::new("listen-udp", YN, Key::ListenUdp, "listen on UDP (yes)"),
+    Opt::replaced("no-listen-udp", Nothing, Key::NoListenUdp, "listen-udp", "5.3"),
+    Opt::new("listen-tcp", YN, Key::Off, "IKE over TCP"),
+    Opt::new("ikeport", NUMBER, Key::Ikeport, "UDP port (500)"),
+    Opt::new("natikeport", NUMBER, Key::Natikeport, "UDP port behind NAT (4500)"),
+    Opt::new("keep-alive", DURATION, Key::KeepAlive, "interval of NAT keepalives (20s)"),
+    Opt::new(
+        "virtual-private",
+        Value("list"),
+        Key::VirtualPrivate,
+        "networks allowed behind a NAT",
+    ),
+    Opt::new(
+        "ike-socket-bufsize",
+        Value("octets"),
+        Key::IkeSocketBufsize,
+        "buffers of IKE sockets",
+    ),
+    Opt::new(
+        "ike-socket-errqueue",
+        Value("yes|no"),
+        Key::IkeSocketErrqueue,
+        "read ICMP errors (yes)",
+    ),
+    Opt::alias("ike-socket-no-errqueue", Nothing, Key::IkeSocketNoErrqueue),
+    // Kernel.
+    Opt::new("use-xfrm", Nothing, Key::UseXfrm, "the kernel's IPsec (default)"),
+    Opt::new("use-none", Nothing, Key::UseNone, "negotiate and install nothing"),
+    Opt::unsupported("use-embedded", Nothing, Key::Unsupported, "the embedded data plane"),
+    Opt::unsupported("use-pfkeyv2", Nothing, Key::Unsupported, "PF_KEY"),
+    Opt::new("protostack", Value("xfrm|none"), Key::Protostack, "the same by name"),
+    Opt::new(
+        "expire-shunt-interval",
+        DURATION,
+        Key::ExpireShuntInterval,
+        "scan of bare shunts (20s)",
+    ),
+    Opt::unsupported("nflog-all", NUMBER, Key::Unsupported, "NFLOG"),
+    Opt::new("updown-timeout", DURATION, Key::UpdownTimeout, "when a script is killed (30s)"),
+    // Peers.
+    Opt::new("uniqueids", YN, Key::Uniqueids, "a peer's new IKE SA replaces its old one (yes)"),
+    Opt::new(
+        "nhelpers",
+        Value("number|-1"),
+        Key::Nhelpers,
+        "threads for slow cryptography, 0: none",
+    ),
+    Opt::new("ddos-mode", Value("auto|busy|unlimited"), Key::DdosMode, "when to ask for cookies"),
+    Opt::replaced("force-busy", Nothing, Key::ForceBusy, "ddos-mode", "3.9"),
+    Opt::replaced("force-unlimited", Nothing, Key::ForceUnlimited, "ddos-mode", "3.9"),
+    Opt::new(
+        "ddos-ike-threshold",
+        NUMBER,
+        Key::DdosIkeThreshold,
+        "half-open SAs before cookies (25000)",
+    ),
+    Opt::new("max-halfopen-ike", NUMBER, Key::MaxHalfopenIke, "most half-open SAs (50000)"),
+    Opt::new("vendorid", Value("text"), Key::Vendorid, "text of our Vendor ID"),
+    Opt::new("ikev1-drop", Nothing, Key::Ikev1Drop, "drop IKEv1 packets (default)"),
+    Opt::new("ikev1-reject", Nothing, Key::Ikev1Reject, "answer IKEv1 packets with a refusal"),
+    Opt::unsupported(
+        "ikev1-secctx-attr-type",
+        NUMBER,
+        Key::Unsupported,
+        "security labels with IKEv1",
+    ),
+    Opt::new("drop-oppo-null", YN, Key::Off, "opportunistic encryption"),
+    Opt::new("global-redirect", Value("no"), Key::OffWord, REDIRECT),
+    Opt::unsupported("global-redirect-to", Value("list"), Key::Unsupported, REDIRECT),
+    // DNS, certificates.
+    Opt::new("dnssec-enable", YN, Key::Off, DNSSEC),
+    Opt::new("no-dnssec", Nothing, Key::NoEffect, "DNSSEC is not validated here"),
+    Opt::unsupported("dnssec-rootkey-file", FILE, Key::Unsupported, DNSSEC),
+    Opt::unsupported("dnssec-anchors", FILE, Key::Unsupported, DNSSEC),
+    Opt::unsupported("dnssec-trusted", FILE, Key::Unsupported, DNSSEC),
+    Opt::new("ocsp-enable", YN, Key::Off, OCSP),
+    Opt::new("ocsp-strict", YN, Key::Off, OCSP),
+    Opt::unsupported("ocsp-uri", Value("uri"), Key::Unsupported, OCSP),
+    Opt::unsupported("ocsp-timeout", DURATION, Key::Unsupported, OCSP),
+    Opt::unsupported("ocsp-trustname", Value("name"), Key::Unsupported, OCSP),
+    Opt::unsupported("ocsp-cache-size", NUMBER, Key::Unsupported, OCSP),
+    Opt::unsupported("ocsp-cache-min-age", DURATION, Key::Unsupported, OCSP),
+    Opt::unsupported("ocsp-cache-max-age", DURATION, Key::Unsupported, OCSP),
+    Opt::unsupported("ocsp-method", Value("get|post"), Key::Unsupported, OCSP),
+    Opt::new("crl-strict", YN, Key::Off, CRLS),
+    Opt::unsupported("crlcheckinterval", DURATION, Key::Unsupported, CRLS),
+    Opt::unsupported("curl-iface", Value("name"), Key::Unsupported, CRLS),
+    Opt::unsupported("curl-timeout", DURATION, Key::Unsupported, CRLS),
+    // The process.
+    Opt::new("seccomp", Value("disabled"), Key::OffWord, "seccomp"),
+    Opt::unsupported("seccomp-enabled", Nothing, Key::Unsupported, "seccomp"),
+    Opt::unsupported("seccomp-tolerant", Nothing, Key::Unsupported, "seccomp"),
+    Opt::new("seeddev", FILE, Key::NoEffect, "OpenSSL seeds itself"),
+    Opt::new("seedbits", NUMBER, Key::NoEffect, "OpenSSL seeds itself"),
+    Opt::new("efence-protect", Nothing, Key::NoEffect, "there is no Electric Fence"),
+    Opt::new("leak-detective", YN, Key::NoEffect, "there is no leak detective"),
+    Opt::new("no-leak-detective", Nothing, Key::NoEffect, "there is no leak detective"),
+    Opt::new("debug", Value("classes"), Key::Debug, "log at debug level: base+crypt, all, none"),
+    Opt::new("no-debug", Value("classes"), Key::NoDebug, "switch debug classes off"),
+    Opt::new("debug-all", Nothing, Key::DebugAll, "as --debug all"),
+    Opt::new("debug-none", Nothing, Key::DebugNone, "as --debug none"),
+    Opt::new("impair", Value("behaviour"), Key::Impair, "inject a fault, for tests"),
+];
