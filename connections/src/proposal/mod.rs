@@ -1,5 +1,15 @@
 //! Proposals: `ike=`, `esp=` and `ah=` as text, as payloads, and the choice of one.
 
+mod defaults;
+mod describe;
+mod names;
+mod parse;
+mod select;
+mod wire;
+
+pub use describe::{describe_child, describe_chosen, describe_ike, describe_offer};
+pub use parse::{IkeVersion, Rules};
+
 use pluto_crypto::{ChildSuite, IkeSuite};
 use pluto_wire::numbers::{EncrId, IntegId, KeId, PrfId, ProtocolId, SnId, TransformType};
 use pluto_wire::v2::{Proposal, SaPayload};
@@ -8,7 +18,8 @@ use std::fmt;
 /// One proposal: for each kind of algorithm the acceptable ones, preferred first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Algorithms {
-    /// Encryption with key bits (0: the algorithm's only length).
+    /// Encryption with key bits. 0 is the algorithm's only length, or for one with several
+    /// the usual two: IKE offers 256 and then 128 bits, ESP 128 and then 256.
     pub encr: Vec<(EncrId, u16)>,
     /// Pseudorandom functions (IKE only).
     pub prf: Vec<PrfId>,
@@ -16,8 +27,10 @@ pub struct Algorithms {
     pub integ: Vec<IntegId>,
     /// Key exchange methods; for a Child SA those of PFS, empty for none.
     pub ke: Vec<KeId>,
-    /// Sequence numbers (Child SAs only).
+    /// Sequence numbers (Child SAs only); empty for `esn=either`, 64 bits first.
     pub sn: Vec<SnId>,
+    /// Additional key exchanges (RFC 9370), by type, in order of the types.
+    pub addke: Vec<(TransformType, Vec<KeId>)>,
 }
 
 /// `ike=`.
@@ -84,24 +97,40 @@ pub struct ChosenChild {
 }
 
 impl IkeProposals {
-    /// Reads `ike=`.
+    /// Reads `ike=` by the rules of IKEv2 with the algorithms that are implemented.
     ///
     /// # Errors
     /// See [`ProposalError`].
-    pub fn parse(_text: &str) -> Result<Self, ProposalError> {
-        unimplemented!()
+    pub fn parse(text: &str) -> Result<Self, ProposalError> {
+        Self::parse_with(text, &Rules::default()).map(|(proposals, _)| proposals)
+    }
+
+    /// Reads `ike=` by other rules. Returns what is to be said about it besides (libreswan's
+    /// warnings and notes).
+    ///
+    /// # Errors
+    /// See [`ProposalError`].
+    pub fn parse_with(text: &str, rules: &Rules) -> Result<(Self, Vec<String>), ProposalError> {
+        let (proposals, notes) = parse::parse(ProtocolId::IKE, text, rules)?;
+        Ok((Self(proposals), notes))
     }
 
     /// libreswan's default (never a legacy algorithm).
     #[must_use]
     pub fn default_v2() -> Self {
-        unimplemented!()
+        Self(defaults::ike_v2())
+    }
+
+    /// The default by other rules (IKEv1, FIPS).
+    #[must_use]
+    pub fn default_with(rules: &Rules) -> Self {
+        Self(parse::default_list(ProtocolId::IKE, rules))
     }
 
     /// The offer. `spi` is empty but for rekeys.
     #[must_use]
-    pub fn to_wire(&self, _spi: &[u8]) -> SaPayload {
-        unimplemented!()
+    pub fn to_wire(&self, spi: &[u8]) -> SaPayload {
+        wire::offer(ProtocolId::IKE, &self.0, spi, None)
     }
 
     /// The responder's choice: of all proposals of the peer that match one of ours, the one
@@ -109,92 +138,144 @@ impl IkeProposals {
     ///
     /// # Errors
     /// None will do.
-    pub fn choose(&self, _offer: &SaPayload) -> Result<ChosenIke, NoProposal> {
-        unimplemented!()
+    pub fn choose(&self, offer: &SaPayload) -> Result<ChosenIke, NoProposal> {
+        select::choose_ike(&self.0, offer)
     }
 
     /// The initiator's check of an answer: it must be one of ours, unchanged.
     ///
     /// # Errors
     /// It is not.
-    pub fn check_choice(&self, _answer: &SaPayload) -> Result<ChosenIke, NoProposal> {
-        unimplemented!()
+    pub fn check_choice(&self, answer: &SaPayload) -> Result<ChosenIke, NoProposal> {
+        select::check_ike(&self.0, answer)
     }
 
     /// The method of the first KE payload: the first of the first proposal.
     #[must_use]
     pub fn first_ke(&self) -> Option<KeId> {
-        unimplemented!()
+        self.0.iter().find_map(|proposal| proposal.ke.first().copied())
     }
 
     /// Whether the method is in any of the proposals (INVALID_KE_PAYLOAD may suggest only
     /// those).
     #[must_use]
-    pub fn offers_ke(&self, _method: KeId) -> bool {
-        unimplemented!()
+    pub fn offers_ke(&self, method: KeId) -> bool {
+        method != KeId::NONE && self.0.iter().any(|proposal| proposal.ke.contains(&method))
     }
 }
 
 impl ChildProposals {
-    /// Reads `esp=` or `ah=`.
+    /// Reads `esp=` or `ah=` by the rules of IKEv2 with the algorithms that are implemented.
+    /// Without PFS the key exchange methods in it are left away.
     ///
     /// # Errors
     /// See [`ProposalError`].
-    pub fn parse(_protocol: ProtocolId, _text: &str, _pfs: bool) -> Result<Self, ProposalError> {
-        unimplemented!()
+    pub fn parse(protocol: ProtocolId, text: &str, pfs: bool) -> Result<Self, ProposalError> {
+        let rules = Rules { pfs, ..Rules::default() };
+        Self::parse_with(protocol, text, &rules).map(|(proposals, _)| proposals)
     }
 
-    /// libreswan's default.
+    /// Reads `esp=` or `ah=` by other rules. Returns what is to be said about it besides
+    /// (libreswan's warnings and notes).
+    ///
+    /// # Errors
+    /// See [`ProposalError`].
+    pub fn parse_with(
+        protocol: ProtocolId,
+        text: &str,
+        rules: &Rules,
+    ) -> Result<(Self, Vec<String>), ProposalError> {
+        let (proposals, notes) = parse::parse(protocol, text, rules)?;
+        Ok((Self { protocol, proposals }, notes))
+    }
+
+    /// libreswan's default; that of ESP for any protocol but AH.
     #[must_use]
-    pub fn default_v2(_protocol: ProtocolId) -> Self {
-        unimplemented!()
+    pub fn default_v2(protocol: ProtocolId) -> Self {
+        let proposals =
+            if protocol == ProtocolId::AH { defaults::ah_v2() } else { defaults::esp_v2() };
+        Self { protocol, proposals }
+    }
+
+    /// The default by other rules (IKEv1, FIPS).
+    #[must_use]
+    pub fn default_with(protocol: ProtocolId, rules: &Rules) -> Self {
+        Self { protocol, proposals: parse::default_list(protocol, rules) }
+    }
+
+    /// `esn=`: sets the sequence numbers of the proposals that do not say `sn=` themselves.
+    #[must_use]
+    pub fn with_sn(mut self, sn: &[SnId]) -> Self {
+        for proposal in self.proposals.iter_mut().filter(|proposal| proposal.sn.is_empty()) {
+            proposal.sn = sn.to_vec();
+        }
+        self
+    }
+
+    /// The method that the proposals name for PFS, when they name one; else a Child SA uses
+    /// that of its IKE SA.
+    #[must_use]
+    pub fn first_ke(&self) -> Option<KeId> {
+        let mut all = self.proposals.iter().flat_map(|proposal| &proposal.ke);
+        all.find(|method| **method != KeId::NONE).copied()
     }
 
     /// The offer. In IKE_AUTH no key exchange is offered (`ke` none); in CREATE_CHILD_SA
-    /// `ke` holds the methods, NONE among them where PFS is optional.
+    /// `ke` holds the methods, NONE among them where PFS is optional; a proposal that names
+    /// methods itself offers those instead.
     #[must_use]
-    pub fn to_wire(&self, _spi: [u8; 4], _ke: Option<&[KeId]>) -> SaPayload {
-        unimplemented!()
+    pub fn to_wire(&self, spi: [u8; 4], ke: Option<&[KeId]>) -> SaPayload {
+        wire::offer(self.protocol, &self.proposals, &spi, ke)
     }
 
     /// As [`IkeProposals::choose`]; in IKE_AUTH (`ke` none) key exchange transforms of the
-    /// peer are ignored.
+    /// peer are ignored. An offer without sequence number transforms, which RFC 7296, 3.3.3
+    /// does not allow but peers send, means 32 bits.
     ///
     /// # Errors
     /// None will do.
-    pub fn choose(&self, _offer: &SaPayload, _ke: Option<&[KeId]>) -> Result<ChosenChild, NoProposal> {
-        unimplemented!()
+    pub fn choose(
+        &self,
+        offer: &SaPayload,
+        ke: Option<&[KeId]>,
+    ) -> Result<ChosenChild, NoProposal> {
+        select::choose_child(self, offer, ke)
     }
 
     /// As [`IkeProposals::check_choice`].
     ///
     /// # Errors
     /// It is not one of ours.
-    pub fn check_choice(&self, _answer: &SaPayload, _ke: Option<&[KeId]>) -> Result<ChosenChild, NoProposal> {
-        unimplemented!()
+    pub fn check_choice(
+        &self,
+        answer: &SaPayload,
+        ke: Option<&[KeId]>,
+    ) -> Result<ChosenChild, NoProposal> {
+        select::check_child(self, answer, ke)
     }
 }
 
-/// `{cipher=AES_GCM_16_256 integ=n/a prf=HMAC_SHA2_512 ke=DH19}`.
-#[must_use]
-pub fn describe_ike(_suite: &IkeSuite) -> String {
-    unimplemented!()
-}
-
-/// `AES_GCM_16_256` or `AES_CBC_128-HMAC_SHA2_256_128`.
-#[must_use]
-pub fn describe_child(_suite: &ChildSuite) -> String {
-    unimplemented!()
+impl fmt::Display for NoProposal {
+    /// `no local proposal matches remote proposals 1:IKE:ENCR=…` and what was nearest.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no local proposal matches remote proposals {}", self.remote)?;
+        if let Some(closest) = self.closest {
+            write!(f, "; the closest differs in {closest}")?;
+        }
+        write!(f, "; local proposals {}", self.local)
+    }
 }
 
 impl fmt::Display for IkeProposals {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        unimplemented!()
+    /// As `whack --status` shows `ike=`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe::write_list(f, ProtocolId::IKE, &self.0)
     }
 }
 
 impl fmt::Display for ChildProposals {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        unimplemented!()
+    /// As `whack --status` shows `esp=` or `ah=`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe::write_list(f, self.protocol, &self.proposals)
     }
 }
