@@ -5,11 +5,17 @@
 //! All of it is data and pure functions: no sockets, clocks or randomness.
 
 mod address;
+mod config;
 mod connection;
 mod data;
 mod dn;
+mod end;
+mod facts;
 mod find;
 mod id;
+mod index;
+mod instantiate;
+pub mod keywords;
 mod orient;
 mod policy;
 pub mod proposal;
@@ -18,14 +24,29 @@ pub mod routing;
 mod secrets;
 mod selector;
 mod serial;
+mod serials;
+mod settings;
+mod spd;
 mod spec;
+mod status;
+mod table;
 
-pub use connection::{Connection, Connections, Instance, Kind};
+pub use connection::{Connection, Instance, Kind};
+pub use end::Family;
+pub use facts::Updown;
 pub use find::{AuthLookup, ChildLookup, Mismatch};
 pub use id::{Id, IdError};
+pub use instantiate::InUse;
 pub use orient::{LocalAddress, Orientation, Side};
-pub use policy::{Authby, ChildPolicy, Encapsulation, Fragmentation, IkePolicy, IpsecMode, Lifetimes, Retransmit};
-pub use secrets::{SecretKind, Secrets, SecretsError};
-pub use selector::{narrow, AddressRange, Selector, SelectorError};
+pub use policy::{
+    Authby, ChildPolicy, Encapsulation, Fragmentation, IkePolicy, IpsecMode, Lifetimes, Retransmit,
+};
+pub use routing::Routing;
+pub use secrets::{SecretFiles, SecretKind, Secrets, SecretsError};
+pub use selector::{AddressRange, Selector, SelectorError, narrow};
 pub use serial::{ConnectionSerial, SerialNo};
-pub use spec::{ConnectionSpec, EndSpec, SpecError};
+pub use settings::{Auto, ConnectionType, EnableTcp, Shunt};
+pub use spd::{SpdEntry, policy_priority, prefix_length, selector_pairs};
+pub use spec::{ConnectionSpec, EndSpec, SpecError, SpecErrorKind};
+pub use status::{ConnectionStatus, EndStatus, LiveStatus};
+pub use table::Connections;
