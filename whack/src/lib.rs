@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`request`], [`reply`] | what the two sides tell each other |
 //! | [`frame`] | how: one JSON object a line; no I/O |
+//! | [`render`] | listings as text |
 //! | [`report`] | facts of listings, typed; both text and JSON are made of them |
 //! | [`debug`] | names of debug classes |
 //! | [`options`] | command lines: the reader, and whack's |
@@ -15,6 +16,7 @@ pub mod debug;
 pub mod frame;
 pub mod options;
 pub mod pluto_options;
+pub mod render;
 pub mod reply;
 pub mod report;
 pub mod request;
