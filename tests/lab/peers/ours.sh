@@ -35,7 +35,9 @@ ours_up() {
   [ ${#words[@]} = 0 ] || whack "$1" "${words[@]}"
 }
 ours_stop() { whack "$1" --shutdown; wait "${DAEMON[$1]}"; }
-ours_init() { whack "$1" --name "$2" --initiate; }
+ours_init() { # status 124 when whack has not made up its mind
+  on "$1" timeout "${OURS_INIT_T:-90}" "$PLUTO_BIN_DIR/whack" --rundir /run/pluto --name "$2" --initiate
+}
 ours_term() { whack "$1" --name "$2" --down; }
 ours_route() { whack "$1" --name "$2" --route; }
 ours_unroute() { whack "$1" --name "$2" --unroute; }

@@ -1,5 +1,6 @@
 # kill -9 of either daemon: it comes back, initiates, and both hosts have one tunnel
 . "$(dirname "$0")/../lab.sh"; net_pair
+LIBRESWAN_X="initial-contact=yes"      # it must be told to say that it knows of no other
 both_up
 for h in left right; do
   check "left initiates" init left t
@@ -11,7 +12,9 @@ for h in left right; do
   check "$h initiates" init $h t
   sleep 1
   carried $h
+  # Both have initiated once, so each may bring back what the other takes down.
   check "$h terminates" term $h t
+  for g in left right; do term $g t >/dev/null 2>&1; done
   nothing_installed "after terminate"
 done
 both_stop
