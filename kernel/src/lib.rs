@@ -8,19 +8,34 @@
 //! What has been asked is written to a [`Ledger`] before it is asked, so that whoever
 //! owned it can die and its leavings still be found.
 
-mod error;
-pub mod fake;
-mod ledger;
-mod none;
-mod types;
+#![warn(clippy::arithmetic_side_effects)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may overflow"))]
 
+mod backend;
+mod error;
+mod events;
+pub mod fake;
+mod interfaces;
+mod ledger;
+mod netlink;
+mod none;
+mod route;
+mod socket;
+mod sys;
+mod types;
+mod xfrm;
+
+pub use backend::{Backend, Protostack, choose};
 pub use error::KernelError;
+pub use events::Events;
 pub use ledger::{
     Direction, InstalledSa, Ledger, Owned, PolicyChange, PolicyKey, PolicyShape, PolicyUse,
     Template,
 };
 pub use none::NoneKernel;
+pub use socket::{IkeSocket, IkeSocketOptions};
 pub use types::*;
+pub use xfrm::{XfrmKernel, XfrmOptions};
 
 /// A backend.
 pub trait Kernel: std::fmt::Debug {

@@ -1,6 +1,7 @@
 //! A backend that installs nothing.
 
 use crate::error::refused;
+use crate::interfaces::Host;
 use crate::ledger::{bare_policies, child_policies, child_sas};
 use crate::{
     Capabilities, Counters, InstalledSa, InterfaceAddress, Kernel, KernelError, Ledger, PolicySpec,
@@ -16,6 +17,8 @@ use std::net::IpAddr;
 /// itself is real.
 pub struct NoneKernel {
     entropy: Box<dyn Entropy + Send>,
+    /// Opened when it is asked for something.
+    host: Option<Host>,
     ledger: Ledger,
     capabilities: Capabilities,
 }
@@ -45,7 +48,15 @@ impl NoneKernel {
             migrate: false,
             raw_esp: true,
         };
-        Self { entropy, ledger: Ledger::default(), capabilities }
+        Self { entropy, host: None, ledger: Ledger::default(), capabilities }
+    }
+
+    fn host(&mut self) -> Result<&mut Host, KernelError> {
+        let host = match self.host.take() {
+            Some(host) => host,
+            None => Host::open()?,
+        };
+        Ok(self.host.insert(host))
     }
 }
 
@@ -128,11 +139,11 @@ impl Kernel for NoneKernel {
     }
 
     fn route_to(&mut self, destination: IpAddr) -> Result<RouteAnswer, KernelError> {
-        Err(refused(format!("find a route to {destination}"), libc::ENOSYS))
+        self.host()?.route_to(destination)
     }
 
     fn addresses(&mut self) -> Result<Vec<InterfaceAddress>, KernelError> {
-        Ok(Vec::new())
+        self.host()?.addresses(&Ledger::default())
     }
 
     fn flush(&mut self) {

@@ -1,0 +1,419 @@
+//! The kernel's own IPsec, asked over netlink.
+
+pub(crate) mod acquire;
+mod algorithm;
+pub(crate) mod attr;
+pub(crate) mod expire;
+mod migrate;
+pub(crate) mod policy;
+mod probe;
+mod sa;
+mod spi;
+
+use crate::error::refused;
+use crate::interfaces::Host;
+use crate::ledger::{Undo, bare_policies, child_policies, child_sas};
+use crate::netlink::{Netlink, Refusal};
+use crate::{
+    Capabilities, Counters, InstalledSa, InterfaceAddress, Kernel, KernelError, Ledger,
+    PolicyChange, PolicySpec, RouteAnswer, RouteChange, SaPairSpec, SpiRequest,
+};
+use attr::{XFRM_MSG_NEWSA, XFRM_MSG_UPDSA};
+use std::net::IpAddr;
+
+/// Changes of policies that go out in one datagram: each is up to five requests of some
+/// 300 octets, and a socket takes 200 KiB.
+const CHANGES_AT_ONCE: usize = 64;
+
+/// How to set the kernel up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct XfrmOptions {
+    /// Seconds that a reservation and an unanswered ACQUIRE last
+    /// (`net.core.xfrm_acq_expires`, `expire-lifetime=`).
+    pub acquire_seconds: u32,
+    /// Find policies by the peer's address whatever our side is, so that thousands of
+    /// road warriors do not slow each other down.
+    pub hash_by_remote: bool,
+}
+
+impl Default for XfrmOptions {
+    fn default() -> Self {
+        Self { acquire_seconds: 30, hash_by_remote: true }
+    }
+}
+
+/// XFRM.
+#[derive(Debug)]
+pub struct XfrmKernel {
+    netlink: Netlink,
+    host: Host,
+    ledger: Ledger,
+    capabilities: Capabilities,
+    notes: Vec<String>,
+}
+
+impl XfrmKernel {
+    /// Opens netlink, sets the kernel up and tries what it can do. A kernel without ESP is
+    /// no error: [`Capabilities::esp_missing`] says it.
+    ///
+    /// # Errors
+    /// No netlink for XFRM or routes, or no permission.
+    pub fn open(options: &XfrmOptions) -> Result<Self, KernelError> {
+        let mut netlink = Netlink::open(libc::NETLINK_XFRM).map_err(|mut error| {
+            if error.errno == libc::EPROTONOSUPPORT {
+                error.why = "this kernel has no XFRM (CONFIG_XFRM_USER)".to_owned();
+            }
+            error
+        })?;
+        let host = Host::open()?;
+        let mut notes = Vec::new();
+        let path = "/proc/sys/net/core/xfrm_acq_expires";
+        if let Err(error) = std::fs::write(path, format!("{}\n", options.acquire_seconds)) {
+            notes.push(format!("cannot set {path}: {error}"));
+        }
+        if options.hash_by_remote {
+            policy::hash_by_remote(netlink.requests());
+            if let Err(error) = netlink.transact_one(|| "set the policy hash".to_owned()) {
+                notes.push(error.to_string());
+            }
+        }
+        let capabilities = probe::capabilities(&mut netlink)?;
+        Ok(Self { netlink, host, ledger: Ledger::default(), capabilities, notes })
+    }
+
+    /// What could not be set up and does no harm, in sentences for the log.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Ports of our sockets: changes that these cause are no news to us
+    /// (see [`crate::Events`]).
+    #[must_use]
+    pub fn ports(&self) -> Vec<u32> {
+        vec![self.netlink.port(), self.host.port()]
+    }
+
+    /// Removes all SAs and policies, whoever made them: at start they are a predecessor's
+    /// that was killed.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    pub fn reset(&mut self) -> Result<(), KernelError> {
+        let requests = self.netlink.requests();
+        policy::flush(requests);
+        sa::flush(requests);
+        let refusals = self.netlink.transact()?;
+        self.ledger = Ledger::default();
+        // ESRCH: there were none.
+        match refusals.into_iter().find(|refusal| refusal.errno != libc::ESRCH) {
+            Some(refusal) => Err(refusal.of("flush SAs and policies")),
+            None => Ok(()),
+        }
+    }
+
+    /// Carries changes of policies out; the first refusal is told, the rest is done.
+    fn change_policies(&mut self, changes: &[PolicyChange]) -> Result<(), KernelError> {
+        let mut first = Ok(());
+        for part in changes.chunks(CHANGES_AT_ONCE) {
+            let requests = self.netlink.requests();
+            for change in part {
+                policy::change(requests, change);
+            }
+            let refusals = self.netlink.transact()?;
+            if let Some(refusal) = refusals.into_iter().find(not_missing)
+                && first.is_ok()
+            {
+                first = Err(refusal.of("change IPsec policies"));
+            }
+        }
+        first
+    }
+
+    /// Removes SAs; what is not there is no error.
+    fn remove_sas(&mut self, sas: &[InstalledSa]) -> Result<(), KernelError> {
+        let requests = self.netlink.requests();
+        for sa in sas {
+            sa::remove(requests, sa);
+        }
+        match self.netlink.transact()?.into_iter().find(not_missing) {
+            Some(refusal) => Err(refusal.of("remove SAs")),
+            None => Ok(()),
+        }
+    }
+
+    /// Goes back to what a connection had before.
+    fn undo_policies(&mut self, connection: u64, undo: Vec<Undo>) {
+        let back: Vec<_> =
+            undo.into_iter().rev().map(|undo| self.ledger.undo(connection, undo)).collect();
+        // The kernel may not know some of them: the error that led here matters more.
+        let _ = self.change_policies(&back);
+    }
+
+    /// Sends both SAs and the first policies in one datagram, the further policies after
+    /// it; gives the refusals by SA, and the first of a policy.
+    fn try_install(
+        &mut self,
+        spec: &SaPairSpec,
+        sas: &[InstalledSa; 2],
+        changes: &[PolicyChange],
+    ) -> Result<(), Failed> {
+        let directions = self.capabilities.sa_direction;
+        let (first, rest) = changes.split_at(changes.len().min(CHANGES_AT_ONCE));
+        let requests = self.netlink.requests();
+        // The inbound SA takes the place of its reservation.
+        for (sa, kind) in sas.iter().zip([XFRM_MSG_UPDSA, XFRM_MSG_NEWSA]) {
+            sa::install(requests, kind, spec, sa, directions);
+        }
+        for change in first {
+            policy::change(requests, change);
+        }
+        let mut refusals = self.netlink.transact().map_err(Failed::all)?;
+        let mut failed = [None, None];
+        for (number, (sa, failed)) in sas.iter().zip(&mut failed).enumerate() {
+            let at = refusals.iter().position(|refusal| refusal.request == number);
+            let Some(refusal) = at.map(|at| refusals.swap_remove(at)) else { continue };
+            *failed = self.try_again(spec, sa, refusal).err();
+        }
+        let policies = match refusals.into_iter().find(not_missing) {
+            Some(refusal) => Err(refusal.of("install IPsec policies")),
+            None => self.change_policies(rest),
+        };
+        match (failed, policies) {
+            ([None, None], Ok(())) => Ok(()),
+            ([inbound, outbound], policies) => {
+                let done = [inbound.is_none(), outbound.is_none()];
+                let error = inbound.or(outbound).or(policies.err());
+                let unknown = || refused("install SAs", 0);
+                Err(Failed { error: error.unwrap_or_else(unknown), done })
+            }
+        }
+    }
+
+    /// An SA was refused: because its reservation has run out, or because a stale one of
+    /// the same name, that is nobody's, is in its way?
+    fn try_again(
+        &mut self,
+        spec: &SaPairSpec,
+        sa: &InstalledSa,
+        refusal: Refusal,
+    ) -> Result<(), KernelError> {
+        let stale = refusal.errno == libc::EEXIST
+            && !sa.inbound
+            && self.ledger.child_of(sa.destination, sa.spi) == Some(spec.child);
+        let expired = refusal.errno == libc::ESRCH && sa.inbound;
+        let what = || {
+            let way = if sa.inbound { "inbound" } else { "outbound" };
+            format!("install {way} {} SA {:#010x}", sa.protocol, sa.spi)
+        };
+        if !stale && !expired {
+            return Err(refusal.of(what()));
+        }
+        if stale {
+            self.remove_sas(std::slice::from_ref(sa))?;
+        }
+        let requests = self.netlink.requests();
+        sa::install(requests, XFRM_MSG_NEWSA, spec, sa, self.capabilities.sa_direction);
+        self.netlink.transact_one(what)
+    }
+
+    /// Whether the specification makes sense, before anything is asked.
+    fn check(&self, spec: &SaPairSpec) -> Result<(), KernelError> {
+        let no = |errno, why: String| {
+            let what = format!("install {} SAs of #{}", spec.protocol, spec.child);
+            Err(KernelError { what, errno, why })
+        };
+        if let Some(missing) = &self.capabilities.esp_missing
+            && spec.protocol == pluto_wire::numbers::ProtocolId::ESP
+        {
+            return no(libc::EPROTONOSUPPORT, missing.clone());
+        }
+        if spec.replay_window > sa::LARGEST_WINDOW {
+            let why = format!("a replay window of {} exceeds 4096 packets", spec.replay_window);
+            return no(libc::EINVAL, why);
+        }
+        if spec.local.is_ipv4() != spec.remote.is_ipv4() {
+            return no(libc::EINVAL, "the ends are of different address families".to_owned());
+        }
+        let (inbound, outbound) = child_sas(spec);
+        for sa in [inbound, outbound] {
+            let owner = self.ledger.child_of(sa.destination, sa.spi);
+            if let Some(other) = owner.filter(|owner| *owner != spec.child) {
+                return no(libc::EEXIST, format!("#{other} has an SA with the SPI {:#x}", sa.spi));
+            }
+        }
+        algorithm::check(spec.protocol, &spec.keys_in)?;
+        algorithm::check(spec.protocol, &spec.keys_out)
+    }
+}
+
+/// An installation that failed, and which of its SAs are there all the same.
+struct Failed {
+    error: KernelError,
+    done: [bool; 2],
+}
+
+impl Failed {
+    /// Nobody knows how far it got.
+    fn all(error: KernelError) -> Self {
+        Self { error, done: [true, true] }
+    }
+}
+
+/// ESRCH and ENOENT: what was to be removed is not there.
+fn not_missing(refusal: &Refusal) -> bool {
+    refusal.errno != libc::ESRCH && refusal.errno != libc::ENOENT
+}
+
+impl Kernel for XfrmKernel {
+    fn name(&self) -> &'static str {
+        "xfrm"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn allocate_spi(&mut self, request: &SpiRequest) -> Result<u32, KernelError> {
+        let mut larval = InstalledSa {
+            protocol: request.protocol,
+            source: request.remote,
+            destination: request.local,
+            spi: 0,
+            inbound: true,
+            larval: true,
+            mark: None,
+        };
+        let directions = self.capabilities.sa_direction;
+        spi::allocate(self.netlink.requests(), &larval, request.reqid, directions);
+        let mut spi = None;
+        let answer = self.netlink.ask(|_, message| spi = spi::allocated(message.payload));
+        let what = || format!("allocate an SPI for {}", request.local);
+        if let Some(refusal) = answer?.pop() {
+            return Err(refusal.of(what()));
+        }
+        larval.spi = spi.ok_or_else(|| refused(what(), libc::EBADMSG))?;
+        self.ledger.add_sa(request.child, larval);
+        Ok(larval.spi)
+    }
+
+    fn install(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
+        let (inbound, outbound) = child_sas(spec);
+        let sas = [inbound, outbound];
+        if let Err(error) = self.check(spec) {
+            let reserved = self.ledger.take_child(spec.child);
+            let _ = self.remove_sas(&reserved);
+            return Err(error);
+        }
+        for sa in sas {
+            self.ledger.add_sa(spec.child, sa);
+        }
+        let mut changes = Vec::with_capacity(spec.traffic.len());
+        let mut undo = Vec::with_capacity(spec.traffic.len());
+        for (key, shape) in child_policies(spec) {
+            let (change, back) = self.ledger.claim(spec.connection, key, shape);
+            undo.push(back);
+            if !change.is_empty() {
+                changes.push(change);
+            }
+        }
+        let Err(failed) = self.try_install(spec, &sas, &changes) else { return Ok(()) };
+        self.undo_policies(spec.connection, undo);
+        // The inbound SPI is ours in any case; an outbound SA only if we have made it.
+        let made: Vec<_> = if failed.done[1] { sas.to_vec() } else { vec![inbound] };
+        let _ = self.remove_sas(&made);
+        self.ledger.take_child(spec.child);
+        Err(failed.error)
+    }
+
+    fn remove(&mut self, child: u64) -> Result<(), KernelError> {
+        let sas = self.ledger.children.get(&child).map(|owned| owned.sas.clone());
+        let Some(sas) = sas else { return Ok(()) };
+        self.remove_sas(&sas)?;
+        self.ledger.take_child(child);
+        Ok(())
+    }
+
+    fn set_policies(&mut self, connection: u64, spec: &PolicySpec) -> Result<(), KernelError> {
+        let replaced = self.ledger.replace_claims(connection, &bare_policies(spec));
+        let (mut changes, undo): (Vec<_>, Vec<_>) = replaced.into_iter().unzip();
+        changes.retain(|change| !change.is_empty());
+        let done = self.change_policies(&changes);
+        if done.is_err() {
+            self.undo_policies(connection, undo);
+        }
+        done
+    }
+
+    fn remove_policies(&mut self, connection: u64) -> Result<(), KernelError> {
+        let mut changes = Vec::new();
+        for key in self.ledger.policies_of(connection) {
+            changes.push(self.ledger.release(connection, key));
+        }
+        self.change_policies(&changes)
+    }
+
+    fn counters(&mut self, child: u64) -> Result<Counters, KernelError> {
+        let what = || format!("read counters of #{child}");
+        let owned = self.ledger.children.get(&child);
+        let sas = owned.map(|owned| owned.sas.clone()).unwrap_or_default();
+        if sas.is_empty() {
+            return Err(refused(what(), libc::ESRCH));
+        }
+        let requests = self.netlink.requests();
+        for sa in &sas {
+            sa::ask(requests, sa);
+        }
+        let mut counters = Counters::default();
+        let refusals = self.netlink.ask(|number, message| {
+            let (Some(sa), Some(report)) = (sas.get(number), sa::report(message.payload)) else {
+                return;
+            };
+            counters.added = counters.added.max(report.added);
+            if sa.inbound {
+                (counters.bytes_in, counters.packets_in) = (report.bytes, report.packets);
+                counters.last_in = report.used;
+            } else {
+                (counters.bytes_out, counters.packets_out) = (report.bytes, report.packets);
+            }
+        })?;
+        match refusals.into_iter().next() {
+            Some(refusal) => Err(refusal.of(what())),
+            None => Ok(counters),
+        }
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    fn adopt(&mut self, ledger: Ledger) {
+        self.ledger = ledger;
+    }
+
+    fn route(&mut self, change: &RouteChange) -> Result<(), KernelError> {
+        self.host.route(&mut self.ledger, change)
+    }
+
+    fn route_to(&mut self, destination: IpAddr) -> Result<RouteAnswer, KernelError> {
+        self.host.route_to(destination)
+    }
+
+    fn addresses(&mut self) -> Result<Vec<InterfaceAddress>, KernelError> {
+        self.host.addresses(&self.ledger)
+    }
+
+    fn flush(&mut self) {
+        // Nobody is left to be told of errors; what can be removed is.
+        let children: Vec<u64> = self.ledger.children.keys().copied().collect();
+        for child in children {
+            let sas = self.ledger.take_child(child);
+            let _ = self.remove_sas(&sas);
+        }
+        let connections: Vec<u64> = self.ledger.connections.keys().copied().collect();
+        for connection in connections {
+            let _ = self.remove_policies(connection);
+        }
+        self.host.remove_added(&mut self.ledger);
+    }
+}

@@ -1,0 +1,219 @@
+//! Addresses, routes and sockets on the real kernel, in network namespaces.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
+
+mod real;
+
+use pluto_kernel::*;
+use real::{in_new_namespace, ip, wait_for_events};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+fn kernel() -> XfrmKernel {
+    XfrmKernel::open(&XfrmOptions::default()).expect("XFRM")
+}
+
+fn route(destination: (&str, u8)) -> Route {
+    Route {
+        destination: (destination.0.parse().unwrap(), destination.1),
+        interface: "eth0".into(),
+        gateway: None,
+        source: None,
+        metric: 0,
+        mtu: 0,
+    }
+}
+
+#[test]
+fn addresses_leave_out_link_local_and_tentative_ones() {
+    if !in_new_namespace("addresses") {
+        return;
+    }
+    ip("-6 address add 2001:db8::99/64 dev eth1"); // tentative for a second
+    ip("link add down0 type veth peer name down1");
+    ip("address add 198.51.100.1/24 dev down0");
+    let mut found: Vec<_> = kernel()
+        .addresses()
+        .unwrap()
+        .into_iter()
+        .map(|found| format!("{} {}", found.interface, found.address))
+        .collect();
+    found.sort();
+    assert_eq!(found, ["eth0 192.0.2.1", "eth0 2001:db8::1", "lo 127.0.0.1", "lo ::1"]);
+    assert_eq!(NoneKernel::default().addresses().unwrap().len(), 4);
+}
+
+#[test]
+fn routes_are_found() {
+    if !in_new_namespace("route_to") {
+        return;
+    }
+    let mut kernel = kernel();
+    let near = kernel.route_to("192.0.2.9".parse().unwrap()).unwrap();
+    let source: IpAddr = "192.0.2.1".parse().unwrap();
+    let expected =
+        RouteAnswer { source: Some(source), gateway: None, interface: "eth0".to_owned() };
+    assert_eq!(near, expected);
+    let far = kernel.route_to("203.0.113.1".parse().unwrap()).unwrap();
+    assert_eq!(far, RouteAnswer { gateway: Some("192.0.2.2".parse().unwrap()), ..expected });
+    let six = kernel.route_to("2001:db8::7".parse().unwrap()).unwrap();
+    assert_eq!(six.source, Some("2001:db8::1".parse().unwrap()));
+    let error = kernel.route_to("2001:dead::7".parse().unwrap()).unwrap_err();
+    assert_eq!(error.errno, nix::libc::ENETUNREACH, "{error}");
+}
+
+#[test]
+fn routes_come_with_source_metric_and_mtu_and_go() {
+    if !in_new_namespace("routes") {
+        return;
+    }
+    let mut kernel = kernel();
+    let wanted = Route {
+        gateway: Some("192.0.2.2".parse().unwrap()),
+        source: Some("192.0.2.1".parse().unwrap()),
+        metric: 7,
+        mtu: 1400,
+        ..route(("10.2.0.0", 24))
+    };
+    kernel.route(&RouteChange::Add(wanted.clone())).unwrap();
+    kernel.route(&RouteChange::Add(wanted.clone())).unwrap();
+    let shown = ip("route show 10.2.0.0/24");
+    for part in ["via 192.0.2.2", "dev eth0", "src 192.0.2.1", "metric 7", "mtu 1400"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    assert_eq!(shown.lines().count(), 1, "{shown}");
+    kernel.route(&RouteChange::Remove(wanted.clone())).unwrap();
+    kernel.route(&RouteChange::Remove(wanted)).unwrap();
+    assert_eq!(ip("route show 10.2.0.0/24"), "");
+    let six = route(("2001:db8:2::", 48));
+    kernel.route(&RouteChange::Add(six.clone())).unwrap();
+    assert!(ip("-6 route show 2001:db8:2::/48").contains("dev eth0"));
+    kernel.route(&RouteChange::Remove(six)).unwrap();
+    assert_eq!(ip("-6 route show 2001:db8:2::/48"), "");
+    let nowhere = Route { interface: "nosuch".into(), ..route(("10.3.0.0", 24)) };
+    let error = kernel.route(&RouteChange::Add(nowhere.clone())).unwrap_err();
+    assert_eq!(error.errno, nix::libc::ENODEV, "{error}");
+    kernel.route(&RouteChange::Remove(nowhere)).unwrap();
+}
+
+#[test]
+fn a_route_to_everywhere_is_two_halves_or_nothing() {
+    if !in_new_namespace("half routes") {
+        return;
+    }
+    let mut kernel = kernel();
+    let all = route(("0.0.0.0", 0));
+    kernel.route(&RouteChange::Add(all.clone())).unwrap();
+    let shown = ip("route");
+    assert!(shown.contains("0.0.0.0/1 dev eth0") && shown.contains("128.0.0.0/1 dev eth0"));
+    assert!(shown.contains("default via 192.0.2.2"));
+    kernel.route(&RouteChange::Remove(all)).unwrap();
+    assert!(!ip("route").contains("/1 "));
+    let bad = Route { source: Some("198.51.100.77".parse().unwrap()), ..route(("0.0.0.0", 0)) };
+    kernel.route(&RouteChange::Add(bad)).unwrap_err();
+    assert!(!ip("route").contains("/1 "));
+}
+
+#[test]
+fn source_addresses_are_counted_and_others_left_alone() {
+    if !in_new_namespace("source addresses") {
+        return;
+    }
+    let mut kernel = kernel();
+    for (address, family) in [("10.9.0.1", "-4"), ("2001:db8:9::1", "-6")] {
+        let address: IpAddr = address.parse().unwrap();
+        let add = RouteChange::AddAddress { address, interface: "eth0".into() };
+        let remove = RouteChange::RemoveAddress { address, interface: "eth0".into() };
+        kernel.route(&add).unwrap();
+        kernel.route(&add).unwrap();
+        kernel.route(&remove).unwrap();
+        let shown = || ip(&format!("{family} address show dev eth0"));
+        assert!(shown().contains(&address.to_string()), "{}", shown());
+        assert!(kernel.addresses().unwrap().iter().all(|found| found.address != address));
+        kernel.route(&remove).unwrap();
+        assert!(!shown().contains(&address.to_string()), "{}", shown());
+    }
+    let address: IpAddr = "192.0.2.1".parse().unwrap();
+    kernel.route(&RouteChange::AddAddress { address, interface: "eth0".into() }).unwrap();
+    kernel.route(&RouteChange::RemoveAddress { address, interface: "eth0".into() }).unwrap();
+    assert!(ip("address show dev eth0").contains("192.0.2.1/24"));
+    assert!(kernel.ledger().is_empty());
+}
+
+#[test]
+fn changes_of_others_are_told_and_our_own_are_not() {
+    if !in_new_namespace("events of the host") {
+        return;
+    }
+    let mut kernel = kernel();
+    let mut events = Events::open(true, kernel.ports()).unwrap();
+    wait_for_events(&mut events, kernel.ledger());
+    kernel.route(&RouteChange::Add(route(("10.2.0.0", 24)))).unwrap();
+    let address: IpAddr = "10.9.0.1".parse().unwrap();
+    kernel.route(&RouteChange::AddAddress { address, interface: "eth0".into() }).unwrap();
+    assert_eq!(events.read(kernel.ledger()), []);
+    ip("route add 10.4.0.0/24 dev eth0");
+    let told = wait_for_events(&mut events, kernel.ledger());
+    assert_eq!(told, [KernelEvent::RoutesChanged]);
+    ip("address add 192.0.2.77/24 dev eth0");
+    let told = wait_for_events(&mut events, kernel.ledger());
+    assert_eq!(told, [KernelEvent::AddressesChanged]);
+}
+
+#[test]
+fn sockets_take_batches_and_bypass_policies() {
+    if !in_new_namespace("sockets") {
+        return;
+    }
+    for (local, encapsulation) in [
+        ("127.0.0.1:500", false),
+        ("[::1]:500", false),
+        ("127.0.0.1:4500", true),
+        ("[::1]:4500", true),
+    ] {
+        let local: SocketAddr = local.parse().unwrap();
+        let options =
+            IkeSocketOptions { encapsulation, buffer_size: Some(1 << 20), ..Default::default() };
+        let socket = IkeSocket::bind(local, &options).unwrap();
+        assert_eq!((socket.local(), socket.notes()), (local, &[][..]));
+        let peer = UdpSocket::bind((local.ip(), 0)).unwrap();
+        let blocked = socket.recv_batch(|_, _| panic!("nothing was sent")).unwrap_err();
+        assert_eq!(blocked.kind(), std::io::ErrorKind::WouldBlock);
+        for number in 0..40_u8 {
+            // With a non-ESP marker it is ours on any port.
+            peer.send_to(&[&[0, 0, 0, 0][..], &vec![number; usize::from(number)]].concat(), local)
+                .unwrap();
+        }
+        let mut seen = Vec::new();
+        while let Ok(count) = socket.recv_batch(|octets, from| {
+            assert_eq!(from, peer.local_addr().unwrap());
+            seen.push(octets.len());
+        }) {
+            assert!(count == 32 || count == 8);
+        }
+        assert_eq!(seen, (4..44).collect::<Vec<_>>());
+        socket.send_marked(b"abc", peer.local_addr().unwrap()).unwrap();
+        socket.send(b"def", peer.local_addr().unwrap()).unwrap();
+        let mut octets = [0; 16];
+        assert_eq!(peer.recv(&mut octets).unwrap(), 7);
+        assert_eq!(&octets[..7], b"\0\0\0\0abc");
+        assert_eq!(peer.recv(&mut octets).unwrap(), 3);
+        let error = IkeSocket::bind(local, &options).unwrap_err();
+        assert_eq!(error.errno, nix::libc::EADDRINUSE, "{error}");
+    }
+}
+
+#[test]
+fn ike_passes_where_a_policy_blocks() {
+    if !in_new_namespace("bypass") {
+        return;
+    }
+    let mut kernel = kernel();
+    let options = IkeSocketOptions::default();
+    let with = IkeSocket::bind("192.0.2.1:500".parse().unwrap(), &options).unwrap();
+    let options = IkeSocketOptions { bypass: false, ..options };
+    let without = IkeSocket::bind("192.0.2.1:501".parse().unwrap(), &options).unwrap();
+    let blocked = real::bare(PolicyAction::Block, vec![real::pair("192.0.2.0", "192.0.2.0", 24)]);
+    kernel.set_policies(1, &blocked).unwrap();
+    let to = "192.0.2.2:500".parse().unwrap();
+    assert!(without.send(b"x", to).is_err());
+    with.send(b"x", to).unwrap();
+}
