@@ -478,3 +478,7 @@ fn joined(selectors: &[Selector]) -> String {
     let shown = selectors.iter().take(8).map(ToString::to_string).collect::<Vec<_>>().join(",");
     if selectors.len() > 8 { format!("{shown},…") } else { shown }
 }
+
+#[cfg(test)]
+#[path = "find_tests.rs"]
+mod tests;

@@ -325,3 +325,7 @@ impl Connections {
         self.ordered.keys().filter_map(|(.., serial)| self.all.get(serial))
     }
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -5,7 +5,7 @@
 mod connection;
 mod end;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod values;
 
 use crate::end::End;
