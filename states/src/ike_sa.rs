@@ -1,16 +1,29 @@
 //! An IKE SA: one input in, ordered outputs out.
 
-use crate::{ChildSa, Datagram, Env, Input, Instant, Outbox};
+use crate::child_sa::ChildState;
+use crate::common::{Common, Cue, Cx, Task};
+use crate::nat::Path;
+use crate::v2::established::{delete_once, refuse_to_create};
+use crate::v2::ike_sa_init::initiator as init_i;
+use crate::v2::ike_sa_init::responder::HALF_OPEN;
+use crate::v2::receive;
+use crate::v2::state::State;
+use crate::window::Overdue;
+use crate::{
+    AskId, AskResult, ChildSa, Datagram, DownReason, Env, Finish, Input, Instant, JobId, JobResult,
+    KernelResult, Outbox, Output, Request, StoryEvent,
+};
 use pluto_connections::{ChildPolicy, Id, IkePolicy, SerialNo};
 use pluto_crypto::{Entropy, IkeSuite};
-use pluto_wire::IkeSpis;
+use pluto_wire::{Header, IkeSpi, IkeSpis};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// An IKE SA. Plain data.
 #[derive(Debug, Clone)]
 pub struct IkeSa {
-    _private: (),
+    common: Common,
+    state: State,
 }
 
 /// What a responder starts with: the first datagram's addresses, the connection whose
@@ -21,7 +34,7 @@ pub struct ResponderStart {
     pub serial: SerialNo,
     /// Whose proposals are used until the peer has said who it is.
     pub policy: Arc<IkePolicy>,
-    /// The request; it is the SA's first input and need not be given again.
+    /// The request; it is the SA's first input, and given again as such.
     pub request: Datagram,
 }
 
@@ -59,59 +72,334 @@ pub struct IkeSaSummary {
     pub busy: bool,
 }
 
+/// An SPI that is not zero.
+fn fresh_spi(entropy: &mut dyn Entropy) -> IkeSpi {
+    let mut octets = [0; 8];
+    entropy.fill(&mut octets);
+    let spi = IkeSpi(octets);
+    // One in 2^64; zero would mean "none yet".
+    if spi.is_zero() { IkeSpi([1; 8]) } else { spi }
+}
+
 impl IkeSa {
     /// An initiator; `children` are brought up in IKE_AUTH (the first) and CREATE_CHILD_SA.
     /// Give it `Input::Start`.
     #[must_use]
     pub fn initiator(
-        _serial: SerialNo,
-        _policy: Arc<IkePolicy>,
-        _children: Vec<Arc<ChildPolicy>>,
-        _local: SocketAddr,
-        _remote: SocketAddr,
-        _entropy: &mut dyn Entropy,
+        serial: SerialNo,
+        policy: Arc<IkePolicy>,
+        children: Vec<Arc<ChildPolicy>>,
+        local: SocketAddr,
+        remote: SocketAddr,
+        entropy: &mut dyn Entropy,
     ) -> Self {
-        unimplemented!()
+        let mut common = Common::new(serial, policy, true, Path::between(local, remote));
+        common.spis.initiator = fresh_spi(entropy);
+        common.wanted = children;
+        Self { common, state: State::Idle }
     }
 
     /// A responder; handle its first input, the request, with `handle(Input::Datagram)`.
     #[must_use]
-    pub fn responder(_start: &ResponderStart, _entropy: &mut dyn Entropy) -> Self {
-        unimplemented!()
+    pub fn responder(start: &ResponderStart, entropy: &mut dyn Entropy) -> Self {
+        let path = Path::of(&start.request);
+        let mut common = Common::new(start.serial, Arc::clone(&start.policy), false, path);
+        let header = Header::peek(&start.request.bytes);
+        common.spis.initiator = header.map_or(IkeSpi::ZERO, |header| header.spis.initiator);
+        common.spis.responder = fresh_spi(entropy);
+        Self { common, state: State::FirstRequest }
     }
 
     /// Takes one input. Whatever the input, it returns; network input can reach no panic.
-    pub fn handle(&mut self, _env: &mut Env<'_>, _input: Input, _out: &mut Outbox) {
-        unimplemented!()
+    pub fn handle(&mut self, env: &mut Env<'_>, input: Input, out: &mut Outbox) {
+        let state = std::mem::replace(&mut self.state, State::Finished);
+        let mut cx = Cx { sa: &mut self.common, env, out };
+        let mut state = step(&mut cx, state, input);
+        // A request that came while a response was being processed.
+        if !state.is_busy()
+            && let Some(held) = cx.sa.held.take()
+        {
+            state = receive::datagram(&mut cx, state, *held);
+        }
+        self.state = state;
     }
 
     /// When `Input::Timer` is due; none: never.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        unimplemented!()
+        self.common.deadline()
     }
 
     /// Its serial number.
     #[must_use]
     pub fn serial(&self) -> SerialNo {
-        unimplemented!()
+        self.common.serial
     }
 
     /// Both SPIs; the one of ours is the demux key.
     #[must_use]
     pub fn spis(&self) -> IkeSpis {
-        unimplemented!()
+        self.common.spis
     }
 
     /// Whether ours is the initiator's SPI.
     #[must_use]
     pub fn is_initiator(&self) -> bool {
-        unimplemented!()
+        self.common.initiator
     }
 
     /// Facts for listings.
     #[must_use]
     pub fn summary(&self) -> IkeSaSummary {
-        unimplemented!()
+        let Common { serial, policy, initiator, spis, path, timers, window, suite, .. } =
+            &self.common;
+        let deadlines = [
+            ("RETRANSMIT", window.deadline()),
+            ("DISCARD", timers.discard.or(timers.refused)),
+            ("LIVENESS", timers.liveness),
+            ("NAT_KEEPALIVE", timers.keepalive),
+        ];
+        let deadlines = deadlines.into_iter().filter_map(|(name, at)| at.map(|at| (name, at)));
+        IkeSaSummary {
+            serial: *serial,
+            policy: Arc::clone(policy),
+            state: self.state.name(),
+            state_words: self.state.words(),
+            established: self.state.is_established(),
+            initiator: *initiator,
+            spis: *spis,
+            local: path.local,
+            remote: path.remote,
+            suite: *suite,
+            remote_id: self.common.remote_id.as_deref().cloned(),
+            deadlines: deadlines.chain(timers.life.listed()).collect(),
+            children: self.common.children.iter().map(|child| child.summary()).collect(),
+            busy: self.state.is_busy(),
+        }
+    }
+}
+
+fn step(cx: &mut Cx<'_, '_>, state: State, input: Input) -> State {
+    match (input, state) {
+        (_, State::Finished) => State::Finished,
+        (Input::Start, State::Idle) => init_i::start(cx),
+        (Input::Start, state) => state,
+        (Input::Datagram(datagram), state) => receive::datagram(cx, state, datagram),
+        (Input::Timer, state) => timer(cx, state),
+        (Input::JobDone(id, result), state) => job_done(cx, state, id, result),
+        (Input::AskDone(id, result), state) => ask_done(cx, state, id, result),
+        (Input::KernelDone(result), state) => kernel_done(cx, state, result),
+        (Input::Request(request), state) => order(cx, state, request),
+    }
+}
+
+/// A stale answer, whose question nobody waits for, changes nothing.
+fn job_done(cx: &mut Cx<'_, '_>, state: State, id: JobId, result: JobResult) -> State {
+    match state {
+        State::AwaitKeyPair(waiting) => waiting.job_done(cx, id, result),
+        State::AwaitAgreement(waiting) => waiting.job_done(cx, id, result),
+        State::AwaitResponderKey(waiting) => waiting.job_done(cx, id, result),
+        State::AwaitResponderAgreement(waiting) => waiting.job_done(cx, id, result),
+        state => state,
+    }
+}
+
+fn ask_done(cx: &mut Cx<'_, '_>, state: State, id: AskId, result: AskResult) -> State {
+    match state {
+        State::AwaitOwnAuth(waiting) => waiting.ask_done(cx, id, result),
+        State::AwaitExpectedAuth(waiting) => waiting.ask_done(cx, id, result),
+        State::AwaitConnection(waiting) => waiting.ask_done(cx, id, result),
+        State::AwaitBothAuths(waiting) => waiting.ask_done(cx, id, result),
+        state => state,
+    }
+}
+
+fn kernel_done(cx: &mut Cx<'_, '_>, state: State, result: KernelResult) -> State {
+    if let KernelResult::Expired { child, hard } = result {
+        return expired(cx, state, child, hard);
+    }
+    match state {
+        State::AwaitSpi(waiting) => waiting.kernel_done(cx, result),
+        State::AwaitInstall(waiting) => waiting.kernel_done(cx, result),
+        State::AwaitResponderSpi(waiting) => waiting.kernel_done(cx, result),
+        State::AwaitResponderInstall(waiting) => waiting.kernel_done(cx, result),
+        state => state,
+    }
+}
+
+/// The kernel says that a lifetime is over.
+fn expired(cx: &mut Cx<'_, '_>, state: State, child: SerialNo, hard: bool) -> State {
+    let known = cx.sa.child(child).is_some_and(|c| c.state == ChildState::Established);
+    if !known {
+        return state;
+    }
+    if hard {
+        cx.story(StoryEvent::HardExpire { child });
+        cx.enqueue(Task::DeleteChild(child, Cue::Expired));
+        return go_on(cx, state);
+    }
+    cx.story(StoryEvent::SoftExpire { child });
+    state
+}
+
+fn go_on(cx: &mut Cx<'_, '_>, state: State) -> State {
+    match state {
+        State::Established(established) => established.go_on(cx),
+        state => state,
+    }
+}
+
+fn is_due(deadline: Option<Instant>, now: Instant) -> bool {
+    deadline.is_some_and(|deadline| deadline <= now)
+}
+
+/// Something is due.
+fn timer(cx: &mut Cx<'_, '_>, state: State) -> State {
+    let now = cx.now();
+    match cx.sa.window.overdue(now) {
+        Some(Overdue::Resend { exchange, bytes, wait }) => {
+            cx.transmit(cx.sa.path, bytes.to_vec());
+            cx.story(StoryEvent::Retransmitting { exchange, wait });
+        }
+        Some(Overdue::GiveUp { exchange, waited, resends }) => {
+            if let State::Deleting(deleting) = state {
+                return deleting.end(cx);
+            }
+            let state = state.name();
+            cx.story(StoryEvent::TimedOut { state, waited, resends, first: exchange });
+            cx.finished(Finish::TimedOut, &DownReason::IkeEnded);
+            return State::Finished;
+        }
+        None => {}
+    }
+    if is_due(cx.sa.timers.discard, now) {
+        if let State::Lingering(lingering) = state {
+            return lingering.end(cx);
+        }
+        cx.story(StoryEvent::HalfOpenDiscarded { after: HALF_OPEN });
+        cx.finished(Finish::TimedOut, &DownReason::IkeEnded);
+        return State::Finished;
+    }
+    let state = match state {
+        State::AwaitInitResponse(waiting) if is_due(cx.sa.timers.refused, now) => {
+            return waiting.give_up(cx);
+        }
+        state => state,
+    };
+    if is_due(cx.sa.timers.keepalive, now) {
+        cx.sa.timers.keepalive = cx.sa.policy.nat_keepalive.map(|interval| now.after(interval));
+        let Path { local, remote, .. } = cx.sa.path;
+        cx.out.push(Output::Keepalive { local, remote });
+    }
+    if is_due(cx.sa.timers.liveness, now) {
+        cx.sa.timers.liveness = cx.sa.policy.dpd_delay.map(|delay| now.after(delay));
+        // A request that waits for its response is a check already.
+        if !cx.sa.window.is_waiting() {
+            cx.enqueue(Task::Liveness);
+        }
+    }
+    lives(cx, state)
+}
+
+/// Lifetimes of the IKE SA and its Child SAs.
+fn lives(cx: &mut Cx<'_, '_>, state: State) -> State {
+    let now = cx.now();
+    if is_due(cx.sa.timers.life.end, now) {
+        cx.sa.timers.life.end = None;
+        if let State::Established(established) = state {
+            cx.story(StoryEvent::LifetimeOver);
+            if cx.sa.window.is_waiting() {
+                return delete_once(
+                    cx,
+                    established.protection,
+                    "established IKE SA",
+                    Finish::Expired,
+                );
+            }
+            return established.delete(cx, Finish::Expired);
+        }
+    }
+    if is_due(cx.sa.timers.life.rekey, now) {
+        cx.sa.timers.life.rekey = None;
+        cx.story(StoryEvent::RekeyDue);
+    }
+    let mut over = Vec::new();
+    for child in &mut cx.sa.children {
+        if is_due(child.life.rekey, now) {
+            child.life.rekey = None;
+        }
+        if is_due(child.life.end, now) {
+            child.life.end = None;
+            over.push(child.serial);
+        }
+    }
+    for serial in over {
+        cx.enqueue(Task::DeleteChild(serial, Cue::Expired));
+    }
+    go_on(cx, state)
+}
+
+/// An order from whack, the connection or the supervisor.
+fn order(cx: &mut Cx<'_, '_>, state: State, request: Request) -> State {
+    let words = state.words();
+    match request {
+        Request::DeleteIke | Request::Shutdown | Request::Abandon => end(cx, state, &request),
+        Request::DeleteChild(serial) => {
+            cx.enqueue(Task::DeleteChild(serial, Cue::Requested));
+            go_on(cx, state)
+        }
+        Request::Liveness => {
+            if state.is_established() && !cx.sa.window.is_waiting() {
+                cx.enqueue(Task::Liveness);
+            }
+            go_on(cx, state)
+        }
+        Request::CreateChild(policy) => {
+            match state {
+                State::Established(_) | State::Deleting(_) => refuse_to_create(cx, &policy),
+                _ => cx.sa.wanted.push(policy),
+            }
+            state
+        }
+        Request::RekeyChild(_) | Request::RekeyIke => {
+            cx.story(StoryEvent::Unsupported { what: "rekeying" });
+            cx.debug(format!("state is {words}"));
+            state
+        }
+    }
+}
+
+/// The orders that end an IKE SA.
+fn end(cx: &mut Cx<'_, '_>, state: State, request: &Request) -> State {
+    let words = state.words();
+    if matches!(request, Request::DeleteIke) {
+        match state {
+            State::Established(established) if !cx.sa.window.is_waiting() => {
+                return established.delete(cx, Finish::Deleted);
+            }
+            State::Established(_) | State::AwaitInstall(_) => {
+                cx.enqueue(Task::DeleteIke);
+                return state;
+            }
+            State::Deleting(_) => return state,
+            _ => {}
+        }
+    }
+    let protection = match state {
+        _ if matches!(request, Request::Abandon) => None,
+        State::Established(established) => Some(established.protection),
+        State::AwaitInstall(waiting) => Some(waiting.established.protection),
+        State::Deleting(deleting) => Some(deleting.protection),
+        // The peer may believe that the IKE SA stands already.
+        State::AwaitAuthResponse(waiting) => Some(waiting.keyed.protection),
+        _ => None,
+    };
+    match protection {
+        Some(protection) => delete_once(cx, protection, words, Finish::Deleted),
+        None => {
+            cx.story(StoryEvent::DeletingIke { state_words: words });
+            cx.finished(Finish::Deleted, &DownReason::Requested);
+            State::Finished
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::{Instant, Story};
 use pluto_connections::{
-    AuthLookup, ChildLookup, ChildPolicy, ConnectionSerial, Id, IkePolicy, IpsecMode, Mismatch, Selector, SerialNo,
+    AuthLookup, ChildLookup, ChildPolicy, ConnectionSerial, Id, IkePolicy, IpsecMode, Mismatch,
+    Selector, SerialNo,
 };
-use pluto_crypto::{Entropy, Error as CryptoError, LocalKey, Secret};
-use pluto_wire::numbers::{EncrId, IntegId, KeId, PrfId, ProtocolId};
+use pluto_crypto::{Entropy, Error as CryptoError, HashId, LocalKey, Secret, hash};
 use pluto_wire::IkeSpi;
+use pluto_wire::numbers::{EncrId, IntegId, KeId, PrfId, ProtocolId};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -165,6 +166,31 @@ pub enum Job {
     },
 }
 
+/// Random octets made of a job's seed: SHA2-256 over the seed and a counter.
+struct SeedStream<'a> {
+    seed: &'a Secret,
+    counter: u64,
+}
+
+impl<'a> SeedStream<'a> {
+    fn new(seed: &'a Secret) -> Self {
+        Self { seed, counter: 0 }
+    }
+}
+
+impl Entropy for SeedStream<'_> {
+    fn fill(&mut self, octets: &mut [u8]) {
+        for chunk in octets.chunks_mut(32) {
+            let block = Secret::new(hash(
+                HashId::Sha2_256,
+                &[self.seed.expose(), &self.counter.to_be_bytes()],
+            ));
+            self.counter = self.counter.wrapping_add(1);
+            chunk.iter_mut().zip(block.expose()).for_each(|(to, from)| *to = *from);
+        }
+    }
+}
+
 /// What a job gives.
 #[derive(Debug, Clone)]
 pub enum JobResult {
@@ -182,7 +208,19 @@ impl Job {
     /// Carries it out. Blocks for up to some milliseconds.
     #[must_use]
     pub fn run(&self) -> JobResult {
-        unimplemented!()
+        match self {
+            Self::GenerateKey { method, seed } => {
+                JobResult::Key(LocalKey::generate(*method, &mut SeedStream::new(seed)))
+            }
+            Self::Agree { key, peer } => JobResult::Shared(key.agree(peer)),
+            Self::GenerateAndAgree { method, seed, peer } => {
+                let key = LocalKey::generate(*method, &mut SeedStream::new(seed));
+                JobResult::KeyAndShared(key.and_then(|key| {
+                    let shared = key.agree(peer)?;
+                    Ok((key, shared))
+                }))
+            }
+        }
     }
 }
 
@@ -365,7 +403,7 @@ pub enum ChildEvent {
 }
 
 /// Facts of an established Child SA.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildUp {
     /// The Child SA.
     pub child: SerialNo,

@@ -12,10 +12,12 @@
 //! - `cookie`: the stateless part of IKE_SA_INIT
 
 mod child_sa;
+mod common;
 mod cookie;
 mod ike_sa;
 pub mod io;
 mod nat;
+mod protection;
 mod refusal;
 pub mod story;
 mod time;

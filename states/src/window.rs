@@ -1,1 +1,245 @@
-//! Message ids, the window of one, retransmission and cached responses (RFC 7296, 2.1 to 2.3).
+//! Message ids, the window of one, retransmission and cached responses
+//! (RFC 7296, 2.1 to 2.3). Nothing else in this crate counts messages.
+
+use crate::Instant;
+use pluto_connections::Retransmit;
+use pluto_wire::MessageId;
+use pluto_wire::numbers::ExchangeType;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Times that one request is sent again at most, whatever the policy's times are.
+const MAX_RESENDS: u8 = 12;
+
+/// Both directions' message ids.
+#[derive(Debug, Clone)]
+pub(crate) struct Window {
+    next_request: u32,
+    outstanding: Option<Outstanding>,
+    expected_request: u32,
+    /// The response to request `expected_request - 1`.
+    last_response: Option<Arc<[u8]>>,
+}
+
+/// A request of ours that waits for its response.
+#[derive(Debug, Clone)]
+struct Outstanding {
+    id: u32,
+    exchange: ExchangeType,
+    bytes: Arc<[u8]>,
+    policy: Retransmit,
+    sent: Instant,
+    due: Instant,
+    delay: Duration,
+    resends: u8,
+}
+
+/// What a request's message id means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// It is the next one.
+    New,
+    /// It is the last one again: the response goes out again, byte for byte.
+    Again(Arc<[u8]>),
+    /// It is older than that, or too far ahead: nothing is said (RFC 7296, 2.3).
+    Outside,
+}
+
+/// What time asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Overdue {
+    /// Send these octets again; then wait so long.
+    Resend { exchange: ExchangeType, bytes: Arc<[u8]>, wait: Duration },
+    /// No response came.
+    GiveUp { exchange: ExchangeType, waited: Duration, resends: u8 },
+}
+
+impl Window {
+    /// Nothing sent, nothing received.
+    pub(crate) fn new() -> Self {
+        Self { next_request: 0, outstanding: None, expected_request: 0, last_response: None }
+    }
+
+    /// The id of our next request.
+    pub(crate) fn next_id(&self) -> MessageId {
+        MessageId(self.next_request)
+    }
+
+    /// The id of the peer's next request.
+    pub(crate) fn expected_id(&self) -> MessageId {
+        MessageId(self.expected_request)
+    }
+
+    /// Whether a request of ours waits for its response: the window is one.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.outstanding.is_some()
+    }
+
+    /// A request with [`Window::next_id`] goes out.
+    pub(crate) fn request_sent(
+        &mut self,
+        now: Instant,
+        exchange: ExchangeType,
+        bytes: Arc<[u8]>,
+        policy: Retransmit,
+    ) {
+        let id = self.next_request;
+        self.next_request = id.saturating_add(1);
+        let delay = policy.interval.max(Duration::from_millis(1));
+        self.outstanding = Some(Outstanding {
+            id,
+            exchange,
+            bytes,
+            policy,
+            sent: now,
+            due: now.after(delay.min(policy.timeout)),
+            delay,
+            resends: 0,
+        });
+    }
+
+    /// The request that waits is replaced by another one with the same id: IKE_SA_INIT
+    /// with a cookie or another key exchange (RFC 7296, 2.6 and 1.2).
+    pub(crate) fn take_back(&mut self) {
+        if let Some(request) = self.outstanding.take() {
+            self.next_request = request.id;
+        }
+    }
+
+    /// Whether a response with this id and exchange answers the request that waits.
+    pub(crate) fn expects_response(&self, id: MessageId, exchange: ExchangeType) -> bool {
+        self.outstanding.as_ref().is_some_and(|r| r.id == id.0 && r.exchange == exchange)
+    }
+
+    /// The response was accepted: no more retransmission.
+    pub(crate) fn response_accepted(&mut self) {
+        self.outstanding = None;
+    }
+
+    /// Judges the id of a request.
+    pub(crate) fn judge_request(&self, id: MessageId) -> Arrival {
+        if id.0 == self.expected_request {
+            return Arrival::New;
+        }
+        match &self.last_response {
+            Some(bytes) if id.0.checked_add(1) == Some(self.expected_request) => {
+                Arrival::Again(Arc::clone(bytes))
+            }
+            _ => Arrival::Outside,
+        }
+    }
+
+    /// The peer's expected request is answered with these octets.
+    pub(crate) fn response_sent(&mut self, bytes: Arc<[u8]>) {
+        self.expected_request = self.expected_request.saturating_add(1);
+        self.last_response = Some(bytes);
+    }
+
+    /// When [`Window::overdue`] has something to say.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.outstanding.as_ref().map(|request| request.due)
+    }
+
+    /// Retransmission: the delay doubles; the last wait ends at the policy's timeout.
+    pub(crate) fn overdue(&mut self, now: Instant) -> Option<Overdue> {
+        let request = self.outstanding.as_mut().filter(|request| request.due <= now)?;
+        let end = request.sent.after(request.policy.timeout);
+        if now >= end || request.resends >= MAX_RESENDS {
+            let (exchange, resends) = (request.exchange, request.resends);
+            let waited = now.since(request.sent);
+            self.outstanding = None;
+            return Some(Overdue::GiveUp { exchange, waited, resends });
+        }
+        request.resends = request.resends.saturating_add(1);
+        request.delay = request.delay.saturating_mul(2);
+        request.due = now.after(request.delay).min(end);
+        Some(Overdue::Resend {
+            exchange: request.exchange,
+            bytes: Arc::clone(&request.bytes),
+            wait: request.due.since(now),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: Retransmit =
+        Retransmit { interval: Duration::from_millis(500), timeout: Duration::from_secs(30) };
+
+    fn at(millis: u64) -> Instant {
+        Instant(Duration::from_millis(millis))
+    }
+
+    fn bytes(octet: u8) -> Arc<[u8]> {
+        Arc::from([octet; 4])
+    }
+
+    #[test]
+    fn retransmission_doubles_and_ends_at_the_timeout() {
+        let mut window = Window::new();
+        window.request_sent(at(0), ExchangeType::IKE_AUTH, bytes(1), POLICY);
+        let mut resent = Vec::new();
+        let ended = loop {
+            let due = window.deadline().unwrap();
+            match window.overdue(due).unwrap() {
+                Overdue::Resend { bytes: again, .. } => {
+                    assert_eq!(again, bytes(1));
+                    resent.push(due.0.as_millis());
+                }
+                Overdue::GiveUp { resends, waited, .. } => break (due, resends, waited),
+            }
+        };
+        assert_eq!(resent, [500, 1500, 3500, 7500, 15500]);
+        assert_eq!(ended, (at(30_000), 5, Duration::from_secs(30)));
+        assert_eq!(window.deadline(), None);
+    }
+
+    #[test]
+    fn a_tiny_interval_resends_twelve_times_at_most() {
+        let policy = Retransmit { interval: Duration::ZERO, timeout: Duration::from_secs(3600) };
+        let mut window = Window::new();
+        window.request_sent(at(0), ExchangeType::IKE_AUTH, bytes(1), policy);
+        let mut count = 0;
+        while let Some(Overdue::Resend { .. }) = window.overdue(window.deadline().unwrap()) {
+            count += 1;
+        }
+        assert_eq!(count, MAX_RESENDS);
+    }
+
+    #[test]
+    fn nothing_is_overdue_before_its_time() {
+        let mut window = Window::new();
+        window.request_sent(at(0), ExchangeType::IKE_AUTH, bytes(1), POLICY);
+        assert_eq!(window.overdue(at(499)), None);
+    }
+
+    #[test]
+    fn the_last_request_again_gets_the_same_response() {
+        let mut window = Window::new();
+        assert_eq!(window.judge_request(MessageId(0)), Arrival::New);
+        assert_eq!(window.judge_request(MessageId(1)), Arrival::Outside);
+        window.response_sent(bytes(7));
+        assert_eq!(window.judge_request(MessageId(0)), Arrival::Again(bytes(7)));
+        assert_eq!(window.judge_request(MessageId(1)), Arrival::New);
+        window.response_sent(bytes(8));
+        assert_eq!(window.judge_request(MessageId(0)), Arrival::Outside);
+        assert_eq!(window.judge_request(MessageId(u32::MAX)), Arrival::Outside);
+    }
+
+    #[test]
+    fn only_the_response_that_is_waited_for_is_expected() {
+        let mut window = Window::new();
+        window.request_sent(at(0), ExchangeType::IKE_SA_INIT, bytes(1), POLICY);
+        assert!(window.expects_response(MessageId(0), ExchangeType::IKE_SA_INIT));
+        assert!(!window.expects_response(MessageId(0), ExchangeType::IKE_AUTH));
+        assert!(!window.expects_response(MessageId(1), ExchangeType::IKE_SA_INIT));
+        window.take_back();
+        assert_eq!(window.next_id(), MessageId(0));
+        window.request_sent(at(0), ExchangeType::IKE_SA_INIT, bytes(2), POLICY);
+        window.response_accepted();
+        assert!(!window.expects_response(MessageId(0), ExchangeType::IKE_SA_INIT));
+        assert_eq!(window.next_id(), MessageId(1));
+    }
+}

@@ -1,1 +1,12 @@
 //! IKEv2: the table of exchanges, and a file for each.
+
+pub(crate) mod authentication;
+pub(crate) mod child;
+pub(crate) mod create_child_sa;
+pub(crate) mod established;
+pub(crate) mod ike_auth;
+pub(crate) mod ike_sa_init;
+pub(crate) mod informational;
+pub(crate) mod receive;
+pub(crate) mod state;
+pub(crate) mod table;

@@ -1,0 +1,330 @@
+//! What an IKE SA has in every state, and what handlers do with it.
+
+use crate::child_sa::{Child, Life};
+use crate::nat::{NatDetection, Path};
+use crate::protection::{Protection, SealError};
+use crate::window::Window;
+use crate::{
+    Ask, AskId, ChildEvent, Datagram, DownReason, Env, Finish, Instant, Job, JobId, KernelRequest,
+    Outbox, Output, PskQuestion, Story, StoryEvent,
+};
+use pluto_connections::{ChildPolicy, Id, IkePolicy, SerialNo};
+use pluto_crypto::{IkeSuite, Secret};
+use pluto_wire::numbers::{ExchangeType, PayloadType};
+use pluto_wire::v2::{Message, Payload};
+use pluto_wire::{Flags, Header, IkeSpi, IkeSpis, MessageId, Version};
+use std::sync::Arc;
+
+/// Orders that wait until the window is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Task {
+    DeleteIke,
+    DeleteChild(SerialNo, Cue),
+    Liveness,
+}
+
+/// Why something is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cue {
+    /// Somebody wants it.
+    Requested,
+    /// Its time is over.
+    Expired,
+}
+
+impl Cue {
+    pub(crate) fn reason(self) -> DownReason {
+        match self {
+            Self::Requested => DownReason::Requested,
+            Self::Expired => DownReason::Expired,
+        }
+    }
+}
+
+/// Orders that may wait at the same time; more are dropped (nothing remote can queue one).
+const MAX_TASKS: usize = 64;
+
+/// When things are due, beside retransmission and the lives of Child SAs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Timers {
+    /// A half-open responder, or one that only repeats its refusal, ends.
+    pub(crate) discard: Option<Instant>,
+    /// An initiator that has seen an unauthenticated refusal gives up.
+    pub(crate) refused: Option<Instant>,
+    /// Of the IKE SA itself.
+    pub(crate) life: Life,
+    pub(crate) keepalive: Option<Instant>,
+    pub(crate) liveness: Option<Instant>,
+}
+
+/// Everything that outlives a state. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Common {
+    pub(crate) serial: SerialNo,
+    pub(crate) policy: Arc<IkePolicy>,
+    pub(crate) initiator: bool,
+    pub(crate) spis: IkeSpis,
+    pub(crate) path: Path,
+    pub(crate) nat: NatDetection,
+    pub(crate) window: Window,
+    pub(crate) timers: Timers,
+    pub(crate) suite: Option<IkeSuite>,
+    pub(crate) remote_id: Option<Arc<Id>>,
+    pub(crate) children: Vec<Child>,
+    /// What an initiator is to bring up, and has not begun.
+    pub(crate) wanted: Vec<Arc<ChildPolicy>>,
+    pub(crate) tasks: Vec<Task>,
+    /// One request that came while a response was being processed.
+    pub(crate) held: Option<Box<Datagram>>,
+    pub(crate) tickets: u64,
+}
+
+impl Common {
+    pub(crate) fn new(
+        serial: SerialNo,
+        policy: Arc<IkePolicy>,
+        initiator: bool,
+        path: Path,
+    ) -> Self {
+        Self {
+            serial,
+            policy,
+            initiator,
+            spis: IkeSpis::default(),
+            path,
+            nat: NatDetection::default(),
+            window: Window::new(),
+            timers: Timers::default(),
+            suite: None,
+            remote_id: None,
+            children: Vec::new(),
+            wanted: Vec::new(),
+            tasks: Vec::new(),
+            held: None,
+            tickets: 0,
+        }
+    }
+
+    /// The peer's SPI.
+    pub(crate) fn remote_spi(&self) -> IkeSpi {
+        if self.initiator { self.spis.responder } else { self.spis.initiator }
+    }
+
+    /// The earliest thing that time will ask for.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let timers = &self.timers;
+        [
+            self.window.deadline(),
+            timers.discard,
+            timers.refused,
+            timers.life.deadline(),
+            timers.keepalive,
+            timers.liveness,
+        ]
+        .into_iter()
+        .chain(self.children.iter().map(|child| child.life.deadline()))
+        .flatten()
+        .min()
+    }
+
+    /// The Child SA with this serial number.
+    pub(crate) fn child(&mut self, serial: SerialNo) -> Option<&mut Child> {
+        self.children.iter_mut().find(|child| child.serial == serial)
+    }
+}
+
+/// An SA with its surroundings, for the time of one input.
+pub(crate) struct Cx<'a, 'e> {
+    pub(crate) sa: &'a mut Common,
+    pub(crate) env: &'a mut Env<'e>,
+    pub(crate) out: &'a mut Outbox,
+}
+
+impl Cx<'_, '_> {
+    pub(crate) fn now(&self) -> Instant {
+        self.env.now
+    }
+
+    /// A line about the IKE SA.
+    pub(crate) fn story(&mut self, event: StoryEvent) {
+        let log_name = Arc::clone(&self.sa.policy.log_name);
+        self.out.push(Output::Story(Story { about: self.sa.serial, log_name, event }));
+    }
+
+    /// A line for developers.
+    pub(crate) fn debug(&mut self, text: impl Into<String>) {
+        self.story(StoryEvent::Debug(text.into()));
+    }
+
+    /// A line about a Child SA.
+    pub(crate) fn child_story(&mut self, child: &Child, event: StoryEvent) {
+        let log_name = Arc::clone(&child.policy.log_name);
+        self.out.push(Output::Story(Story { about: child.serial, log_name, event }));
+    }
+
+    /// `N` random octets.
+    pub(crate) fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut octets = [0; N];
+        self.env.entropy.fill(&mut octets);
+        octets
+    }
+
+    fn ticket(&mut self) -> u64 {
+        self.sa.tickets = self.sa.tickets.saturating_add(1);
+        self.sa.tickets
+    }
+
+    /// Gives a job away.
+    pub(crate) fn job(&mut self, job: Job) -> JobId {
+        let id = JobId(self.ticket());
+        self.out.push(Output::Job(id, job));
+        id
+    }
+
+    /// A seed for a job.
+    pub(crate) fn seed(&mut self) -> Secret {
+        Secret::from_slice(&self.random::<32>())
+    }
+
+    /// Asks a question.
+    pub(crate) fn ask(&mut self, ask: Ask) -> AskId {
+        let id = AskId(self.ticket());
+        self.out.push(Output::Ask(id, ask));
+        id
+    }
+
+    /// Asks for MACs with the pre-shared key of us and `remote_id`.
+    pub(crate) fn ask_psk(
+        &mut self,
+        suite: &IkeSuite,
+        remote_id: &Id,
+        octets: Vec<Vec<u8>>,
+    ) -> AskId {
+        let policy = Arc::clone(&self.sa.policy);
+        self.ask(Ask::Psk(PskQuestion {
+            local_id: policy.local_id.clone(),
+            remote_id: remote_id.clone(),
+            asymmetric: policy.local_auth != policy.remote_auth,
+            prf: suite.prf,
+            octets,
+        }))
+    }
+
+    pub(crate) fn kernel(&mut self, request: KernelRequest) {
+        self.out.push(Output::Kernel(request));
+    }
+
+    /// The header of a message of ours.
+    pub(crate) fn header(&self, exchange: ExchangeType, response: bool, id: MessageId) -> Header {
+        let initiator = if self.sa.initiator { Flags::INITIATOR } else { Flags::default() };
+        let flags = if response { initiator.with(Flags::RESPONSE) } else { initiator };
+        Header {
+            spis: self.sa.spis,
+            next_payload: PayloadType::NONE,
+            version: Version::V2,
+            exchange,
+            flags,
+            message_id: id,
+            length: 0,
+        }
+    }
+
+    /// Sends octets on a path.
+    pub(crate) fn transmit(&mut self, path: Path, bytes: Vec<u8>) {
+        self.out.push(Output::Transmit(path.datagram(bytes)));
+        if let (Some(_), Some(interval)) = (self.sa.timers.keepalive, self.sa.policy.nat_keepalive)
+        {
+            self.sa.timers.keepalive = Some(self.env.now.after(interval));
+        }
+    }
+
+    /// Sends a request and has it sent again until its response comes.
+    pub(crate) fn transmit_request(&mut self, exchange: ExchangeType, bytes: Arc<[u8]>) {
+        let policy = self.sa.policy.retransmit;
+        self.sa.window.request_sent(self.env.now, exchange, Arc::clone(&bytes), policy);
+        self.transmit(self.sa.path, bytes.to_vec());
+    }
+
+    /// Seals and sends a request.
+    ///
+    /// # Errors
+    /// A local fault: it cannot be made.
+    pub(crate) fn request(
+        &mut self,
+        protection: &mut Protection,
+        exchange: ExchangeType,
+        payloads: &[Payload],
+    ) -> Result<(), SealError> {
+        let header = self.header(exchange, false, self.sa.window.next_id());
+        let bytes = protection.seal(&header, payloads, self.env.entropy)?;
+        self.transmit_request(exchange, bytes.into());
+        Ok(())
+    }
+
+    /// Seals and sends the response to the peer's expected request, and keeps it.
+    ///
+    /// # Errors
+    /// A local fault: it cannot be made.
+    pub(crate) fn respond(
+        &mut self,
+        protection: &mut Protection,
+        exchange: ExchangeType,
+        path: Path,
+        payloads: &[Payload],
+    ) -> Result<(), SealError> {
+        let header = self.header(exchange, true, self.sa.window.expected_id());
+        let bytes = protection.seal(&header, payloads, self.env.entropy)?;
+        self.sa.window.response_sent(Arc::from(bytes.as_slice()));
+        self.transmit(path, bytes);
+        Ok(())
+    }
+
+    /// An unprotected message about IKE_SA_INIT.
+    pub(crate) fn unprotected(&self, header: &Header, payloads: Vec<Payload>) -> Option<Vec<u8>> {
+        Message { header: *header, payloads }.encode().ok()
+    }
+
+    /// Takes a Child SA out of the list and reports it as down.
+    pub(crate) fn child_down(&mut self, serial: SerialNo, reason: DownReason) {
+        let Some(at) = self.sa.children.iter().position(|child| child.serial == serial) else {
+            return;
+        };
+        let child = self.sa.children.remove(at);
+        self.kernel(KernelRequest::Remove(serial));
+        self.out.push(Output::Child(ChildEvent::Down {
+            child: serial,
+            connection: child.policy.connection,
+            reason,
+            replaced_by: None,
+        }));
+    }
+
+    /// Reports all Child SAs as down.
+    pub(crate) fn all_children_down(&mut self, reason: &DownReason) {
+        while let Some(serial) = self.sa.children.last().map(|child| child.serial) {
+            self.child_down(serial, reason.clone());
+        }
+    }
+
+    /// The end: nothing is due any more.
+    pub(crate) fn finished(&mut self, finish: Finish, children: &DownReason) {
+        self.all_children_down(children);
+        self.sa.timers = Timers::default();
+        self.sa.window.response_accepted();
+        self.sa.tasks.clear();
+        self.sa.held = None;
+        self.out.push(Output::Finished(finish));
+    }
+
+    /// The end, because something failed.
+    pub(crate) fn failed(&mut self, why: String) {
+        self.finished(Finish::Failed(why), &DownReason::IkeEnded);
+    }
+
+    /// Puts an order into the queue, once.
+    pub(crate) fn enqueue(&mut self, task: Task) {
+        if !self.sa.tasks.contains(&task) && self.sa.tasks.len() < MAX_TASKS {
+            self.sa.tasks.push(task);
+        }
+    }
+}

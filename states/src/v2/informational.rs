@@ -1,0 +1,110 @@
+//! INFORMATIONAL (RFC 7296, 1.4): Delete, notifications, and nothing at all, which is a
+//! question whether we are alive.
+
+use super::ike_sa_init::notifications;
+use super::state::State;
+use crate::child_sa::{Child, ChildState};
+use crate::common::Cx;
+use crate::nat::Path;
+use crate::protection::Protection;
+use crate::{ChildSpi, DownReason, Finish, StoryEvent};
+use pluto_wire::numbers::{ExchangeType, NotifyType, ProtocolId};
+use pluto_wire::v2::{Delete, Payload};
+
+/// A request, in a state that has `protection`. The state itself only changes when the IKE
+/// SA ends.
+pub(crate) fn process_request(
+    cx: &mut Cx<'_, '_>,
+    mut state: State,
+    path: Path,
+    payloads: &[Payload],
+) -> State {
+    let deletes = |wanted: fn(&Delete) -> bool| {
+        payloads.iter().any(|p| matches!(p, Payload::Delete(delete) if wanted(delete)))
+    };
+    let deletes_ike = deletes(|delete| delete.protocol == ProtocolId::IKE);
+    // An initiator that does not accept our AUTH says so here (RFC 7296, 2.21.2).
+    let rejected = notifications(payloads)
+        .map(|notify| notify.notify_type)
+        .find(|notify| *notify == NotifyType::AUTHENTICATION_FAILED);
+    let ends = deletes_ike || rejected.is_some();
+    // RFC 7296, 1.4.1: Deletes for Child SAs are not answered when the IKE SA goes.
+    let answer = if ends { Vec::new() } else { delete_children(cx, payloads) };
+    let Some(protection) = protection_mut(&mut state) else { return state };
+    if let Err(error) = cx.respond(protection, ExchangeType::INFORMATIONAL, path, &answer) {
+        cx.debug(error.to_string());
+    }
+    match (rejected, state) {
+        (Some(notify), _) => {
+            cx.story(StoryEvent::IkeAuthRejected { notify });
+            cx.failed(format!("peer does not accept our authentication: {notify}"));
+            State::Finished
+        }
+        // RFC 7296, 2.25.2: both close at once; ours has become needless.
+        (None, State::Deleting(deleting)) if ends => deleting.end(cx),
+        (None, _) if ends => {
+            cx.story(StoryEvent::PeerDeletedIke);
+            cx.finished(Finish::PeerDeleted, &DownReason::PeerDeleted);
+            State::Finished
+        }
+        (None, state) => state,
+    }
+}
+
+pub(crate) fn protection_mut(state: &mut State) -> Option<&mut Protection> {
+    match state {
+        State::Established(established) => Some(&mut established.protection),
+        State::Deleting(deleting) => Some(&mut deleting.protection),
+        _ => None,
+    }
+}
+
+/// Child SAs that the peer deletes, and the Deletes for the other directions.
+fn delete_children(cx: &mut Cx<'_, '_>, payloads: &[Payload]) -> Vec<Payload> {
+    let mut answer: Vec<Delete> = Vec::new();
+    for payload in payloads {
+        let Payload::Delete(delete) = payload else { continue };
+        for spi in &delete.spis {
+            let spi_out = ChildSpi(u32::from_be_bytes(*spi));
+            let named = |child: &&Child| {
+                child
+                    .up
+                    .as_ref()
+                    .is_some_and(|up| up.spi_out == spi_out && up.protocol == delete.protocol)
+            };
+            let Some(child) = cx.sa.children.iter().find(named).cloned() else {
+                cx.debug(format!("peer deletes {} {spi_out}, which is not here", delete.protocol));
+                continue;
+            };
+            cx.child_story(&child, StoryEvent::PeerDeletedChild { spi: spi_out });
+            // RFC 7296, 1.4.1: when both Deletes cross, neither is answered with one.
+            let crossing = child.state == ChildState::Deleting;
+            let reason = if crossing { DownReason::Requested } else { DownReason::PeerDeleted };
+            cx.child_down(child.serial, reason);
+            if let (false, Some(spi_in)) = (crossing, child.spi_in) {
+                note(&mut answer, child.protocol, spi_in);
+            }
+        }
+    }
+    answer.into_iter().map(Payload::Delete).collect()
+}
+
+fn note(answer: &mut Vec<Delete>, protocol: ProtocolId, spi: ChildSpi) {
+    let spi = spi.0.to_be_bytes();
+    match answer.iter_mut().find(|delete| delete.protocol == protocol) {
+        Some(delete) => delete.spis.push(spi),
+        None => answer.push(Delete { protocol, spis: vec![spi] }),
+    }
+}
+
+/// A response: whatever it holds, the peer lives and has done what it was asked for.
+pub(crate) fn process_response(cx: &mut Cx<'_, '_>, state: State) -> State {
+    match state {
+        State::Established(established) => established.answered(cx),
+        State::Deleting(deleting) => {
+            cx.sa.window.response_accepted();
+            deleting.end(cx)
+        }
+        other => other,
+    }
+}
