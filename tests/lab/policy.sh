@@ -10,7 +10,7 @@ SUITE=default            # default, or one of those below
 NARROWING=               # yes: accept less than asked (some daemons must be told)
 LIBRESWAN_X=             # further lines of libreswan's conn
 STRONGSWAN_X= STRONGSWAN_CHILD_X=
-OURS_X=                  # further words for whack's connection form
+OURS_X= OURS_LEFT_X= OURS_RIGHT_X=    # further words of whack's connection form and its ends
 
 of() { # of HOST NAME: what that host believes
   local own=$2_$1; echo "${!own-${!2}}"

@@ -8,13 +8,15 @@ ours_conf() { # whack's words go to a file, one a line, for ours_up
   words=(--name t --ikev2 --psk)
   words+=(--host "$(laddr "$h")" --id @left)
   [ "$MODE" = transport ] || words+=(--subnet "$(lts "$h")")
+  words+=($OURS_LEFT_X)
   words+=(--to --host "$(raddr "$h")" --id @right)
   [ "$MODE" = transport ] || words+=(--subnet "$(rts "$h")")
+  words+=($OURS_RIGHT_X)
   [ "$MODE" = tunnel ] || words+=(--transport)
   s=$(ike_suite "$h"); [ "$s" = default ] || words+=(--ike "${IKE[$s]}")
   s=$(esp_suite "$h"); [ "$s" = default ] || words+=(--esp "${ESP[$s]}")
   [ -z "$NARROWING" ] || words+=(--narrowing yes)
-  [ -z "$OURS_X" ] || words+=($OURS_X)
+  words+=($OURS_X)
   mkdir -p "$W/$h"; printf '%s\n' "${words[@]}" >"$W/$h/connection"
   echo "@left @right : PSK \"$(of "$h" SECRET)\"" | etc "$h" ipsec.secrets
 }
