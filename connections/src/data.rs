@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 /// Hex digits, an even number of them and nothing else.
 pub(crate) fn parse_hex_digits(digits: &[u8]) -> Option<Vec<u8>> {
     let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     digits

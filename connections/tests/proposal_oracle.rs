@@ -1,6 +1,8 @@
 //! Proposal texts against what libreswan's own parser says of them
 //! (`testdata/tables/libreswan/algparse.json`).
 
+#![allow(clippy::expect_used, reason = "a test")]
+
 use pluto_connections::proposal::{ChildProposals, IkeProposals, IkeVersion, ProposalError, Rules};
 use pluto_wire::numbers::ProtocolId;
 use serde_json::Value;

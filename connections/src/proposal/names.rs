@@ -123,7 +123,7 @@ pub(super) fn find(transform_type: TransformType, name: &str) -> Option<&'static
         _ => KE,
     };
     let is = |known: &&str| known.eq_ignore_ascii_case(name);
-    entries.iter().find(|(_, _, names)| names.iter().any(|known| is(known)))
+    entries.iter().find(|(_, _, names)| names.iter().any(is))
 }
 
 /// Whether the rules allow an algorithm in a protocol.
