@@ -202,7 +202,9 @@ fn write_proposal(
             .iter()
             .map(|prf| parse::integ_of_prf(*prf))
             .eq(proposal.integ.iter().map(|integ| Some(*integ)));
-    if !aead && !implied && !proposal.integ.is_empty() {
+    // A lone NONE behind an AEAD would read as its integrity: then that is shown as well.
+    let ambiguous = aead && proposal.ke == [KeId::NONE];
+    if ambiguous || (!aead && !implied && !proposal.integ.is_empty()) {
         f.write_str(separator)?;
         write_names(f, &proposal.integ, |f, id| write!(f, "{id}"))?;
         separator = "-";

@@ -76,6 +76,15 @@ fn all_extras_are_read() {
     assert_eq!(refusal("aes;what=yes"), "transform 'what' invalid");
 }
 
+#[test]
+fn an_aead_without_key_exchange_is_shown_so_that_it_reads_back() {
+    let read = |text: &str| ChildProposals::parse(ProtocolId::ESP, text, true).expect(text);
+    let all = read("aes_gcm_16_128;none");
+    assert_eq!(all.to_string(), "AES_GCM_16_128-NONE-NONE");
+    assert_eq!(read(&all.to_string()), all);
+    assert_eq!(read("aes_gcm_16_128-none").to_string(), "AES_GCM_16_128");
+}
+
 /// Names for texts that mostly parse, and what goes between them.
 fn any_text() -> impl Strategy<Value = String> {
     let names = prop::sample::select(vec![
@@ -107,7 +116,7 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(4000))]
     #[test]
     fn what_is_shown_reads_back(text in any_text(), pfs in any::<bool>()) {
         if let Ok(all) = IkeProposals::parse(&text) {
