@@ -163,7 +163,3 @@ impl AsRawFd for Events {
         self.readable.as_raw_fd()
     }
 }
-
-#[cfg(test)]
-#[path = "events_tests.rs"]
-mod tests;

@@ -417,3 +417,7 @@ impl Kernel for XfrmKernel {
         self.host.remove_added(&mut self.ledger);
     }
 }
+
+#[cfg(test)]
+#[path = "xfrm/tests.rs"]
+mod tests;
