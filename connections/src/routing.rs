@@ -167,11 +167,11 @@ pub fn transition(
         Routing::Unrouted => unrouted(event, kind, wishes),
         Routing::RoutedNeverNegotiate => never_negotiate(event),
         Routing::RoutedOndemand => ondemand(event),
-        Routing::UnroutedBareNegotiation => bare_negotiation(event, wishes),
+        Routing::UnroutedBareNegotiation => bare_negotiation(event, kind, wishes),
         Routing::UnroutedNegotiation => unrouted_negotiation(event, kind, wishes),
         Routing::RoutedNegotiation => negotiation(event, kind, wishes),
         Routing::RoutedFailure => failure(event, kind),
-        Routing::UnroutedInbound => inbound(event, wishes),
+        Routing::UnroutedInbound => inbound(event, kind, wishes),
         Routing::UnroutedInboundNegotiation => inbound_negotiation(event, kind, wishes),
         Routing::RoutedInboundNegotiation => routed_inbound(event, kind, wishes),
         Routing::RoutedTunnel => tunnel(event, kind, wishes),
@@ -240,9 +240,7 @@ fn unrouted(event: RoutingEvent, kind: Kind, wishes: Wishes) -> Cell {
         E::Route if wishes.never_negotiate => {
             go(Routing::RoutedNeverNegotiate, &[InstallNeverNegotiate])
         }
-        E::Route => {
-            go(Routing::RoutedOndemand, &[InstallTrap, Updown(Verb::Prepare), Updown(Verb::Route)])
-        }
+        E::Route => go(Routing::RoutedOndemand, FIRST_ROUTE),
         E::Unroute => stay(Routing::Unrouted),
         // The template's trap caught the packet, and would catch the next one, too: the
         // instance gets a policy of its own.
@@ -291,7 +289,7 @@ fn ondemand(event: RoutingEvent) -> Cell {
 }
 
 /// A negotiation without any policy.
-fn bare_negotiation(event: RoutingEvent, wishes: Wishes) -> Cell {
+fn bare_negotiation(event: RoutingEvent, kind: Kind, wishes: Wishes) -> Cell {
     use RoutingEvent as E;
     match event {
         // Only the wish is noted, by the caller.
@@ -300,7 +298,7 @@ fn bare_negotiation(event: RoutingEvent, wishes: Wishes) -> Cell {
         E::EstablishInbound => go(Routing::UnroutedInbound, &[]),
         // Scripts count on it, although nothing was routed.
         E::TeardownChild(_) | E::TeardownIke | E::Reschedule => {
-            go_reviving(Routing::Unrouted, &[Updown(Verb::Unroute)], wishes)
+            after_unrouted(&[Updown(Verb::Unroute)], kind, wishes)
         }
         E::EstablishOutbound | E::Suspend | E::Resume => None,
     }
@@ -353,14 +351,14 @@ fn failure(event: RoutingEvent, kind: Kind) -> Cell {
 }
 
 /// Inbound is up, outbound comes next; nothing was routed before.
-fn inbound(event: RoutingEvent, wishes: Wishes) -> Cell {
+fn inbound(event: RoutingEvent, kind: Kind, wishes: Wishes) -> Cell {
     use RoutingEvent as E;
     match event {
         E::Route => stay(Routing::UnroutedInbound),
         E::Unroute => go(Routing::UnroutedInbound, &[RefuseRouteBusy]),
         E::Initiated | E::EstablishIke | E::EstablishInbound => stay(Routing::UnroutedInbound),
         E::EstablishOutbound => go(Routing::RoutedTunnel, FIRST_UP),
-        E::TeardownChild(_) => go_reviving(Routing::Unrouted, &[RemovePolicies], wishes),
+        E::TeardownChild(_) => after_unrouted(&[RemovePolicies], kind, wishes),
         // The Child SA's own end follows.
         E::TeardownIke => stay(Routing::UnroutedInbound),
         E::Reschedule | E::Suspend | E::Resume => None,
@@ -448,8 +446,21 @@ fn suspended(event: RoutingEvent, kind: Kind, wishes: Wishes) -> Cell {
     }
 }
 
+/// The trap, from nothing.
+const FIRST_ROUTE: &[RoutingAction] = &[InstallTrap, Updown(Verb::Prepare), Updown(Verb::Route)];
+
 /// The first time up, from nothing.
 const FIRST_UP: &[RoutingAction] = &[Updown(Verb::Prepare), Updown(Verb::Route), Updown(Verb::Up)];
+
+/// What is left of a connection that was not routed: the trap where it was wished for in
+/// the meantime (libreswan forgets that wish), else nothing.
+fn after_unrouted(undo: &[RoutingAction], kind: Kind, wishes: Wishes) -> Cell {
+    if kind == Kind::Permanent && wishes.route {
+        go_reviving(Routing::RoutedOndemand, FIRST_ROUTE, wishes)
+    } else {
+        go_reviving(Routing::Unrouted, undo, wishes)
+    }
+}
 
 /// What is left of a connection that was routed and whose attempt came to nothing: the
 /// trap where it may come back, else nothing.
@@ -472,3 +483,7 @@ fn after(up: bool, kind: Kind, wishes: Wishes) -> Cell {
         go(Routing::Unrouted, &[down, &[Updown(Verb::Unroute), RemovePolicies]].concat())
     }
 }
+
+#[cfg(test)]
+#[path = "routing_tests.rs"]
+mod tests;
