@@ -162,7 +162,7 @@ fn ike_proposals(text: Option<&str>) -> Result<Arc<IkeProposals>, SpecError> {
         None => Ok(Arc::clone(DEFAULT.get_or_init(|| Arc::new(IkeProposals::default_v2())))),
         Some(text) => IkeProposals::parse(text)
             .map(Arc::new)
-            .map_err(|e| SpecError::conflict("ike", text, e.to_string())),
+            .map_err(|e| SpecError::invalid("ike", text, e.to_string())),
     }
 }
 
@@ -173,7 +173,7 @@ fn child_proposals(key: &ChildKey) -> Result<Arc<ChildProposals>, SpecError> {
         let mut all = match text {
             None => ChildProposals::default_v2(key.protocol),
             Some(text) => ChildProposals::parse(key.protocol, text, key.pfs)
-                .map_err(|e| SpecError::conflict(keyword, text, e.to_string()))?,
+                .map_err(|e| SpecError::invalid(keyword, text, e.to_string()))?,
         };
         // sn= within a proposal is said of that proposal and stays.
         let said = text.is_some_and(|t| t.to_ascii_lowercase().contains("sn="));
@@ -277,8 +277,12 @@ fn check_families(draft: &Draft, spec: &ConnectionSpec) -> Result<(), SpecError>
     let (l, r) =
         (draft.left.selectors(pick(&draft.left)), draft.right.selectors(pick(&draft.right)));
     if !l.is_empty() && !r.is_empty() && crate::selector_pairs(&l, &r).next().is_none() {
-        let (lv, rv) = (told(&spec.left, "subnet"), told(&spec.right, "subnet"));
-        let why = format!("address family of leftsubnet={lv} conflicts with rightsubnet={rv}");
+        let shown = |side: &str, end: &crate::EndSpec| match end.0.get("subnet") {
+            Some(subnet) => format!("{side}subnet={subnet}"),
+            None => format!("{side}={}", told(end, "host")),
+        };
+        let (left, right) = (shown("left", &spec.left), shown("right", &spec.right));
+        let why = format!("address family of {left} conflicts with {right}");
         return Err(SpecError::conflict("", "", why));
     }
     Ok(())

@@ -55,6 +55,11 @@ pub struct SpecError {
 }
 
 impl SpecError {
+    /// A complaint about one value.
+    pub(crate) fn invalid(keyword: &str, value: &str, why: impl Into<String>) -> Self {
+        Self { kind: SpecErrorKind::Invalid, ..Self::conflict(keyword, value, why) }
+    }
+
     /// A complaint that concerns several keywords or a missing one.
     pub(crate) fn conflict(keyword: &str, value: &str, why: impl Into<String>) -> Self {
         let (keyword, value) = (keyword.to_owned(), value.to_owned());

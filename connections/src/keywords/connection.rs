@@ -163,7 +163,12 @@ pub(super) static TABLE: &[Keyword] = &[
         set!(encapsulation, encapsulation)),
     conn("nat-keepalive", &["nat_keepalive"], "yes", "keepalives behind a NAT",
         set!(nat_keepalive, values::yes_no)),
-    conn("mobike", &[], "no", "addresses may change (RFC 4555)", set!(mobike, values::yes_no)),
+    conn("mobike", &[], "no", "addresses may change (RFC 4555)", |d, v| {
+        // nat: only while there is one.
+        unless(!v.eq_ignore_ascii_case("nat"))?;
+        d.settings.mobike = values::yes_no(v)?;
+        Ok(())
+    }),
     conn("initial-contact", &["initial_contact", "initialcontact"], "no", "send INITIAL_CONTACT",
         set!(initial_contact, values::yes_no)),
     conn("fake-strongswan", &[], "no", "send strongSwan's vendor id",
@@ -399,7 +404,8 @@ fn mtu(text: &str) -> Result<u32, String> {
 
 fn mark(text: &str) -> Result<(u32, u32), Complaint> {
     // A mark of its own for each instance.
-    if matches!(text, "-1" | "%unique") {
+    let value = text.split('/').next();
+    if matches!(value, Some("-1" | "%unique")) {
         return Err(Complaint::Unsupported);
     }
     Ok(values::mark(text)?)
