@@ -204,7 +204,7 @@ fn send_request(
 
 impl AwaitAuthResponse {
     /// A response without AUTH: the peer refuses us (RFC 7296, 2.21.2).
-    pub(crate) fn rejected(self: Box<Self>, cx: &mut Cx<'_, '_>, payloads: &[Payload]) -> State {
+    pub(crate) fn rejected(self, cx: &mut Cx<'_, '_>, payloads: &[Payload]) -> State {
         let error = notifications(payloads).map(|n| n.notify_type).find(|n| n.is_error());
         let Some(notify) = error else {
             // Nothing but status: no answer to what we asked.
@@ -217,12 +217,7 @@ impl AwaitAuthResponse {
     }
 
     /// A response with IDr and AUTH.
-    pub(crate) fn response(
-        self: Box<Self>,
-        cx: &mut Cx<'_, '_>,
-        path: &Path,
-        payloads: &[Payload],
-    ) -> State {
+    pub(crate) fn response(self, cx: &mut Cx<'_, '_>, path: &Path, payloads: &[Payload]) -> State {
         let contents = describe(payloads);
         cx.story(StoryEvent::ProcessingIkeAuthResponse { from: path.remote, contents });
         let response = match judge(cx, payloads) {
@@ -234,7 +229,7 @@ impl AwaitAuthResponse {
             Err(error) => return fail(cx, "IKE_AUTH_I", error.to_string()),
         };
         cx.sa.window.response_accepted();
-        let Self { keyed, child } = *self;
+        let Self { keyed, child } = self;
         if cx.sa.policy.remote_auth == Authby::Null {
             return match null_auth(&keyed, false, &octets) {
                 Ok(expected) => with_expected(cx, keyed, child, response, &expected),

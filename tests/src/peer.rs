@@ -1,0 +1,424 @@
+//! One host of a simulation: its IKE SAs, a kernel, secrets and policies in memory.
+
+use pluto_connections::proposal::{ChildProposals, IkeProposals};
+use pluto_connections::{
+    Authby, ChildPolicy, ConnectionSerial, Encapsulation, Fragmentation, Id, IkePolicy, IpsecMode,
+    Lifetimes, Mismatch, Retransmit, Selector, SerialNo,
+};
+use pluto_crypto::{Secret, SeededEntropy, psk_auth};
+use pluto_states::{
+    Ask, AskResult, AuthAnswer, ChildEvent, ChildInstall, ChildSpi, ChildUp, Datagram, DownReason,
+    Env, Finish, IkeEstablished, IkeSa, Input, Instant, KernelFault, KernelRequest, KernelResult,
+    Output, Request, ResponderStart, Serials,
+};
+use pluto_wire::numbers::{ExchangeType, ProtocolId};
+use pluto_wire::{Header, IkeSpi};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A kernel that keeps what it is told.
+#[derive(Debug, Clone, Default)]
+pub struct KernelModel {
+    next_spi: u32,
+    /// Reserved and not installed.
+    pub reserved: BTreeMap<SerialNo, ChildSpi>,
+    /// Installed.
+    pub installed: BTreeMap<SerialNo, ChildInstall>,
+    /// Requests that are refused: the next so many SPIs.
+    pub refuse_spis: u32,
+    /// The same for installations.
+    pub refuse_installs: u32,
+}
+
+impl KernelModel {
+    fn carry_out(&mut self, request: KernelRequest) -> Option<KernelResult> {
+        let full = || KernelFault("no buffer space available".into());
+        match request {
+            KernelRequest::AllocateSpi { child, .. } => {
+                if self.refuse_spis > 0 {
+                    self.refuse_spis -= 1;
+                    return Some(KernelResult::Spi(child, Err(full())));
+                }
+                self.next_spi += 1;
+                let spi = ChildSpi(0x1000 + self.next_spi);
+                assert!(self.reserved.insert(child, spi).is_none(), "{child} has an SPI already");
+                Some(KernelResult::Spi(child, Ok(spi)))
+            }
+            KernelRequest::Install(install) => {
+                if self.refuse_installs > 0 {
+                    self.refuse_installs -= 1;
+                    return Some(KernelResult::Installed(install.child, Err(full())));
+                }
+                let reserved = self.reserved.remove(&install.child);
+                assert_eq!(reserved, Some(install.spi_in), "an SPI that was not reserved");
+                let child = install.child;
+                assert!(self.installed.insert(child, *install).is_none(), "{child} twice");
+                Some(KernelResult::Installed(child, Ok(())))
+            }
+            KernelRequest::Remove(child) => {
+                self.reserved.remove(&child);
+                self.installed.remove(&child);
+                None
+            }
+        }
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.reserved.is_empty() && self.installed.is_empty()
+    }
+}
+
+/// What a peer has reported, in order.
+#[derive(Debug, Clone)]
+pub enum Report {
+    /// An IKE SA stands.
+    Established(IkeEstablished),
+    /// Negotiation of a Child SA has begun.
+    Started(SerialNo),
+    /// A Child SA stands.
+    Up(Box<ChildUp>),
+    /// A Child SA is down.
+    Down(SerialNo, DownReason),
+    /// An IKE SA has ended.
+    Finished(SerialNo, Finish),
+    /// A keepalive went out.
+    Keepalive(SocketAddr, SocketAddr),
+}
+
+/// A host.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its IKE SAs.
+    pub sas: BTreeMap<SerialNo, IkeSa>,
+    serials: Serials,
+    entropy: SeededEntropy,
+    /// Its kernel.
+    pub kernel: KernelModel,
+    /// Its pre-shared key; none: no secret is found.
+    pub psk: Option<Vec<u8>>,
+    /// Its only connection.
+    pub ike: IkePolicy,
+    /// That connection's Child SA.
+    pub child: ChildPolicy,
+    /// What it reported.
+    pub reports: Vec<Report>,
+    /// What it logged.
+    pub log: Vec<String>,
+    /// Whether it answers requests of strangers.
+    pub answers: bool,
+}
+
+/// What a handled input leaves to do.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Datagrams to send.
+    pub datagrams: Vec<Datagram>,
+    /// Inputs for its IKE SAs: what jobs, the kernel and others have answered.
+    pub answers: Vec<(SerialNo, Input)>,
+}
+
+/// A policy of 8 hours that allows everything that a test may want to see.
+#[must_use]
+pub fn lifetimes() -> Lifetimes {
+    Lifetimes {
+        life: Duration::from_secs(8 * 3600),
+        margin: Duration::from_secs(540),
+        fuzz_percent: 100,
+        max_bytes: u64::MAX,
+        max_packets: u64::MAX,
+        rekey: true,
+    }
+}
+
+/// A connection from `local` to `remote`, as `authby=secret` with defaults has it, with an
+/// IKE proposal that is cheap to compute.
+#[must_use]
+pub fn ike_policy(name: &str, local_id: &str, remote_id: &str) -> IkePolicy {
+    IkePolicy {
+        connection: ConnectionSerial(1),
+        log_name: format!("\"{name}\"").into(),
+        local_id: Id::parse(local_id).unwrap_or(Id::Null),
+        remote_id: Id::parse(remote_id).unwrap_or(Id::Null),
+        remote_id_configured: true,
+        local_auth: Authby::Psk,
+        remote_auth: Authby::Psk,
+        proposals: Arc::new(ike_proposals("aes_gcm256-sha2_256-dh31")),
+        retransmit: Retransmit {
+            interval: Duration::from_millis(500),
+            timeout: Duration::from_secs(30),
+        },
+        lifetimes: lifetimes(),
+        reauth: false,
+        initial_contact: false,
+        encapsulation: Encapsulation::Auto,
+        nat_keepalive: Some(Duration::from_secs(20)),
+        fragmentation: Fragmentation::Yes,
+        mobike: false,
+        dpd_delay: None,
+        send_vendor_id: false,
+        fake_strongswan: false,
+    }
+}
+
+/// `ike=`.
+///
+/// # Panics
+/// The text is not a proposal.
+#[must_use]
+#[allow(clippy::panic, reason = "a wrong text is a wrong test")]
+pub fn ike_proposals(text: &str) -> IkeProposals {
+    IkeProposals::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// `esp=`.
+///
+/// # Panics
+/// The text is not a proposal.
+#[must_use]
+#[allow(clippy::panic, reason = "a wrong text is a wrong test")]
+pub fn esp_proposals(text: &str) -> ChildProposals {
+    ChildProposals::parse(ProtocolId::ESP, text, false)
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// `leftsubnet=`, several with spaces.
+///
+/// # Panics
+/// The text is not a list of selectors.
+#[must_use]
+#[allow(clippy::panic, reason = "a wrong text is a wrong test")]
+pub fn selectors(text: &str) -> Vec<Selector> {
+    let parse = |one| Selector::parse(one).unwrap_or_else(|error| panic!("{one}: {error}"));
+    text.split(' ').map(parse).collect()
+}
+
+/// A Child SA between two networks.
+#[must_use]
+pub fn child_policy(name: &str, local: &str, remote: &str) -> ChildPolicy {
+    ChildPolicy {
+        connection: ConnectionSerial(1),
+        log_name: format!("\"{name}\"").into(),
+        proposals: Arc::new(esp_proposals("aes_gcm256")),
+        local_ts: selectors(local),
+        remote_ts: selectors(remote),
+        mode: IpsecMode::Tunnel,
+        narrowing: false,
+        pfs: true,
+        lifetimes: lifetimes(),
+        replay_window: 128,
+        reqid: 16384,
+        priority: 0,
+        mark_in: None,
+        mark_out: None,
+        if_id: 0,
+        tfc: 0,
+        send_no_tfc: false,
+        decap_dscp: false,
+        encap_dscp: false,
+        nopmtudisc: false,
+    }
+}
+
+impl Peer {
+    /// A host with one connection.
+    #[must_use]
+    pub fn new(seed: u64, address: IpAddr, ike: IkePolicy, child: ChildPolicy) -> Self {
+        Self {
+            address,
+            sas: BTreeMap::new(),
+            serials: Serials::default(),
+            entropy: SeededEntropy::new(seed),
+            kernel: KernelModel::default(),
+            psk: Some(b"a pre-shared key of many letters".to_vec()),
+            ike,
+            child,
+            reports: Vec::new(),
+            log: Vec::new(),
+            answers: true,
+        }
+    }
+
+    /// Begins an IKE SA to `remote`.
+    pub fn initiate(&mut self, now: Instant, remote: IpAddr) -> (SerialNo, Effects) {
+        let serial = self.serials.next_serial();
+        let (local, remote) = (SocketAddr::new(self.address, 500), SocketAddr::new(remote, 500));
+        let (ike, child) = (Arc::new(self.ike.clone()), Arc::new(self.child.clone()));
+        let sa = IkeSa::initiator(serial, ike, vec![child], local, remote, &mut self.entropy);
+        self.sas.insert(serial, sa);
+        (serial, self.input(now, serial, Input::Start))
+    }
+
+    /// Gives a datagram to the IKE SA that its header names; a stranger's first request
+    /// makes a new one.
+    pub fn receive(&mut self, now: Instant, datagram: Datagram) -> Effects {
+        let Ok(header) = Header::peek(&datagram.bytes) else { return Effects::default() };
+        if let Some(serial) = self.named(&header, datagram.remote) {
+            return self.input(now, serial, Input::Datagram(datagram));
+        }
+        let first = header.exchange == ExchangeType::IKE_SA_INIT
+            && !header.flags.is_response()
+            && header.spis.responder == IkeSpi::ZERO;
+        if !first || !self.answers {
+            return Effects::default();
+        }
+        let serial = self.serials.next_serial();
+        let policy = Arc::new(self.ike.clone());
+        let start = ResponderStart { serial, policy, request: datagram.clone() };
+        self.sas.insert(serial, IkeSa::responder(&start, &mut self.entropy));
+        self.input(now, serial, Input::Datagram(datagram))
+    }
+
+    fn named(&self, header: &Header, remote: SocketAddr) -> Option<SerialNo> {
+        let ours = |sa: &IkeSa| {
+            let spis = sa.spis();
+            if header.flags.from_initiator() {
+                let first = header.spis.responder.is_zero()
+                    && header.spis.initiator == spis.initiator
+                    && sa.summary().remote.ip() == remote.ip();
+                !sa.is_initiator() && (first || header.spis.responder == spis.responder)
+            } else {
+                sa.is_initiator() && header.spis.initiator == spis.initiator
+            }
+        };
+        self.sas.iter().find(|(_, sa)| ours(sa)).map(|(serial, _)| *serial)
+    }
+
+    /// Gives one input to one IKE SA, as an actor would: on a copy that is kept when it
+    /// returns.
+    pub fn input(&mut self, now: Instant, serial: SerialNo, input: Input) -> Effects {
+        let mut effects = Effects::default();
+        let Some(sa) = self.sas.get(&serial) else { return effects };
+        let mut copy = sa.clone();
+        let mut out = Vec::new();
+        let (entropy, serials) = (&mut self.entropy, &mut self.serials);
+        copy.handle(&mut Env { now, entropy, serials }, input, &mut out);
+        self.sas.insert(serial, copy);
+        for output in out {
+            self.output(serial, output, &mut effects);
+        }
+        effects
+    }
+
+    fn output(&mut self, serial: SerialNo, output: Output, effects: &mut Effects) {
+        let answers = &mut effects.answers;
+        match output {
+            Output::Transmit(datagram) => effects.datagrams.push(datagram),
+            Output::Keepalive { local, remote } => {
+                self.reports.push(Report::Keepalive(local, remote));
+            }
+            Output::Job(id, job) => answers.push((serial, Input::JobDone(id, job.run()))),
+            Output::Ask(id, ask) => answers.push((serial, Input::AskDone(id, self.answer(&ask)))),
+            Output::Kernel(request) => {
+                let result = self.kernel.carry_out(request);
+                answers.extend(result.map(|result| (serial, Input::KernelDone(result))));
+            }
+            Output::Child(ChildEvent::Started { child, .. }) => {
+                self.reports.push(Report::Started(child));
+            }
+            Output::Child(ChildEvent::Up(up)) => self.reports.push(Report::Up(up)),
+            Output::Child(ChildEvent::Down { child, reason, .. }) => {
+                self.reports.push(Report::Down(child, reason));
+            }
+            Output::Established(established) => {
+                self.reports.push(Report::Established(established));
+            }
+            Output::Story(story) => {
+                self.log.push(format!("{} {}: {}", story.log_name, story.about, story.event));
+            }
+            Output::Successor(successor) => {
+                self.sas.insert(successor.serial(), *successor);
+            }
+            Output::Finished(finish) => {
+                self.reports.push(Report::Finished(serial, finish));
+                self.sas.remove(&serial);
+            }
+        }
+    }
+
+    fn answer(&self, ask: &Ask) -> AskResult {
+        match ask {
+            Ask::Psk(question) => {
+                let Some(psk) = &self.psk else { return AskResult::Psk(None) };
+                let psk = Secret::from_slice(psk);
+                let macs = question.octets.iter().map(|o| psk_auth(question.prf, &psk, &[o]));
+                AskResult::Psk(macs.collect::<Result<_, _>>().ok())
+            }
+            Ask::Connection(lookup) => {
+                let mismatch = |field, configured: &dyn ToString, received: &dyn ToString| {
+                    let (configured, received) = (configured.to_string(), received.to_string());
+                    let connection = Arc::clone(&self.ike.log_name);
+                    AskResult::Connection(Err(vec![Mismatch {
+                        connection,
+                        field,
+                        configured,
+                        received,
+                    }]))
+                };
+                if !self.ike.remote_id.accepts(&lookup.remote_id) {
+                    return mismatch("remote id", &self.ike.remote_id, &lookup.remote_id);
+                }
+                if let Some(local_id) = &lookup.local_id
+                    && !self.ike.local_id.accepts(local_id)
+                {
+                    return mismatch("local id", &self.ike.local_id, local_id);
+                }
+                if lookup.remote_auth != self.ike.remote_auth {
+                    return mismatch("authby", &"another", &"another");
+                }
+                let child = lookup.selectors.as_ref().map(|_| Ok(Arc::new(self.child.clone())));
+                AskResult::Connection(Ok(AuthAnswer { ike: Arc::new(self.ike.clone()), child }))
+            }
+            Ask::Child(_) => AskResult::Child(Ok(Arc::new(self.child.clone()))),
+        }
+    }
+
+    /// An order for one IKE SA.
+    pub fn order(&mut self, now: Instant, serial: SerialNo, request: Request) -> Effects {
+        self.input(now, serial, Input::Request(request))
+    }
+
+    /// The earliest deadline of its IKE SAs, and whose it is.
+    #[must_use]
+    pub fn deadline(&self) -> Option<(Instant, SerialNo)> {
+        self.sas.iter().filter_map(|(serial, sa)| Some((sa.deadline()?, *serial))).min()
+    }
+
+    /// Its established IKE SAs.
+    #[must_use]
+    pub fn established(&self) -> Vec<SerialNo> {
+        let is = |sa: &&IkeSa| sa.summary().established;
+        self.sas.values().filter(is).map(IkeSa::serial).collect()
+    }
+
+    /// How its IKE SAs have ended.
+    #[must_use]
+    pub fn finishes(&self) -> Vec<Finish> {
+        let finish = |report: &Report| match report {
+            Report::Finished(_, finish) => Some(finish.clone()),
+            _ => None,
+        };
+        self.reports.iter().filter_map(finish).collect()
+    }
+
+    /// How its Child SAs have ended.
+    #[must_use]
+    pub fn downs(&self) -> Vec<DownReason> {
+        let down = |report: &Report| match report {
+            Report::Down(_, reason) => Some(reason.clone()),
+            _ => None,
+        };
+        self.reports.iter().filter_map(down).collect()
+    }
+
+    /// Whether a line of its log has this in it.
+    #[must_use]
+    pub fn logged(&self, text: &str) -> bool {
+        self.log.iter().any(|line| line.contains(text))
+    }
+}
