@@ -62,15 +62,27 @@ impl fmt::Debug for HickoryResolver {
 
 impl HickoryResolver {
     /// With the system's servers; none configured: 127.0.0.1, as resolv.conf(5) has it.
-    #[must_use]
-    pub fn system(preference: Preference) -> Self {
-        Self { preference, servers: None, current: RefCell::new(None) }
+    ///
+    /// # Errors
+    /// No resolver can be made of the system's configuration.
+    pub fn system() -> Result<Self, DnsError> {
+        let resolver =
+            Self { preference: Preference::default(), servers: None, current: RefCell::new(None) };
+        resolver.current()?;
+        Ok(resolver)
     }
 
     /// With these servers, and without /etc/hosts.
     #[must_use]
-    pub fn with_servers(servers: Vec<SocketAddr>, preference: Preference) -> Self {
+    pub fn with_servers(servers: Vec<SocketAddr>) -> Self {
+        let preference = Preference::default();
         Self { preference, servers: Some(servers), current: RefCell::new(None) }
+    }
+
+    /// The same with another preference.
+    #[must_use]
+    pub fn preferring(self, preference: Preference) -> Self {
+        Self { preference, servers: self.servers, current: RefCell::new(None) }
     }
 
     fn current(&self) -> Result<Current, DnsError> {

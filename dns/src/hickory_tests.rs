@@ -77,11 +77,13 @@ fn with_server<F: Future<Output = ()>>(test: impl FnOnce(SocketAddr, Asked) -> F
 #[test]
 fn both_families_come_in_the_order_wanted() {
     with_server(|address, _| async move {
-        let first_v4 = HickoryResolver::with_servers(vec![address], Preference::Ipv4First);
+        let first_v4 =
+            HickoryResolver::with_servers(vec![address]).preferring(Preference::Ipv4First);
         assert_eq!(first_v4.addresses("both.example").await, Ok(vec![v4(1), v6(1)]));
-        let first_v6 = HickoryResolver::with_servers(vec![address], Preference::Ipv6First);
+        let first_v6 =
+            HickoryResolver::with_servers(vec![address]).preferring(Preference::Ipv6First);
         assert_eq!(first_v6.addresses("both.example").await, Ok(vec![v6(1), v4(1)]));
-        let only_v6 = HickoryResolver::with_servers(vec![address], Preference::Ipv6Only);
+        let only_v6 = HickoryResolver::with_servers(vec![address]).preferring(Preference::Ipv6Only);
         assert_eq!(only_v6.addresses("both.example").await, Ok(vec![v6(1)]));
         assert_eq!(only_v6.addresses("hurry.example").await, Err(DnsError::NoRecords));
     });
@@ -90,7 +92,8 @@ fn both_families_come_in_the_order_wanted() {
 #[test]
 fn answers_live_as_long_as_their_ttl() {
     with_server(|address, asked| async move {
-        let resolver = HickoryResolver::with_servers(vec![address], Preference::Ipv4Only);
+        let resolver =
+            HickoryResolver::with_servers(vec![address]).preferring(Preference::Ipv4Only);
         for _ in 0..3 {
             assert_eq!(resolver.addresses("both.example").await, Ok(vec![v4(1)]));
         }
@@ -105,7 +108,8 @@ fn answers_live_as_long_as_their_ttl() {
 #[test]
 fn a_large_answer_is_cut() {
     with_server(|address, _| async move {
-        let resolver = HickoryResolver::with_servers(vec![address], Preference::Ipv4First);
+        let resolver =
+            HickoryResolver::with_servers(vec![address]).preferring(Preference::Ipv4First);
         let many = resolver.addresses("many.example").await.expect("addresses");
         assert_eq!(many.len(), MOST_ADDRESSES);
     });
@@ -114,7 +118,8 @@ fn a_large_answer_is_cut() {
 #[test]
 fn failures_are_told_apart() {
     with_server(|address, asked| async move {
-        let resolver = HickoryResolver::with_servers(vec![address], Preference::Ipv4First);
+        let resolver =
+            HickoryResolver::with_servers(vec![address]).preferring(Preference::Ipv4First);
         assert_eq!(resolver.addresses("nobody.example").await, Err(DnsError::NoRecords));
         let broken = resolver.addresses("broken.example").await.expect_err("a failure");
         assert!(broken.to_string().contains("Server Failure"), "{broken}");
@@ -136,7 +141,8 @@ fn a_silent_server_is_given_up_after_the_limit() {
     runtime.block_on(async {
         let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
         let address = silent.local_addr().expect("its address");
-        let resolver = HickoryResolver::with_servers(vec![address], Preference::Ipv4First);
+        let resolver =
+            HickoryResolver::with_servers(vec![address]).preferring(Preference::Ipv4First);
         let begin = tokio::time::Instant::now();
         assert_eq!(resolver.addresses("both.example").await, Err(DnsError::Timeout));
         assert!(begin.elapsed() <= super::LIMIT, "it took {:?}", begin.elapsed());
