@@ -9,13 +9,13 @@ pub(crate) fn parse_hex_digits(digits: &[u8]) -> Option<Vec<u8>> {
     if !digits.len().is_multiple_of(2) {
         return None;
     }
-    digits
-        .chunks_exact(2)
-        .map(|pair| match pair {
-            [high, low] => Some(nibble(*high)? << 4 | nibble(*low)?),
-            _ => None,
-        })
-        .collect()
+    // In one allocation: the octets may be secret, and growing would leave copies behind.
+    let mut octets = Vec::with_capacity(digits.len() / 2);
+    for pair in digits.chunks_exact(2) {
+        let [high, low] = pair else { return None };
+        octets.push(nibble(*high)? << 4 | nibble(*low)?);
+    }
+    Some(octets)
 }
 
 /// Reads a value with its format prefix: `0x` hex, in which a single `_` may stand between

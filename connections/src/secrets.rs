@@ -317,12 +317,13 @@ impl Loader<'_> {
             [value] => value,
             _ => return Err(format!("unexpected text behind the value of {kind}")),
         };
-        let octets = if value.quoted {
-            value.text.to_vec()
+        let secret = if value.quoted {
+            Secret::from_slice(value.text)
         } else {
-            parse_data(value.text).map_err(|why| format!("{kind} data malformed: {why}"))?
+            let octets = parse_data(value.text);
+            let octets = octets.map_err(|why| format!("{kind} data malformed: {why}"))?;
+            Secret::from_slice(&Zeroizing::new(octets))
         };
-        let secret = Secret::new(octets);
         if secret.is_empty() {
             return Err(format!("the {kind} is empty"));
         }

@@ -28,7 +28,7 @@ pub fn describe_ike(suite: &IkeSuite) -> String {
 }
 
 /// `AES_GCM_16_256` or `AES_CBC_128-HMAC_SHA2_256_128`, with `-DH19` behind it where the
-/// Child SA had a key exchange of its own; AH is its integrity alone.
+/// Child SA had a key exchange of its own; AH shows as NULL with its integrity.
 #[must_use]
 pub fn describe_child(suite: &ChildSuite) -> String {
     let mut text = String::new();
