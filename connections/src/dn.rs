@@ -443,7 +443,7 @@ impl Reader<'_> {
 
 /// Drops blanks at the end, but for the first `keep` octets.
 fn trim_end(value: &mut Vec<u8>, keep: usize) {
-    while value.len() > keep && value.last() == Some(&b' ') {
+    while value.len() > keep && value.last().is_some_and(u8::is_ascii_whitespace) {
         value.pop();
     }
 }

@@ -67,7 +67,8 @@ impl Id {
     /// # Errors
     /// The text is none of the forms.
     pub fn parse(text: &str) -> Result<Self, IdError> {
-        let text = text.trim();
+        let whole = text.trim_start();
+        let text = whole.trim_end();
         let complain = |why: &str| IdError(format!("bad ID \"{}\": {why}", text.escape_debug()));
         if let Some(name) = text.strip_prefix('%') {
             return match name.to_ascii_lowercase().as_str() {
@@ -100,7 +101,8 @@ impl Id {
                 .ok_or_else(|| complain("'@~' must be followed by the hex of a DER name"));
         }
         if text.contains('=') {
-            let name = text.strip_prefix('@').unwrap_or(text);
+            // With the blanks at the end: the last one may be escaped.
+            let name = whole.strip_prefix('@').unwrap_or(whole);
             return dn::from_text(name).map(Self::Dn).map_err(|why| complain(&why));
         }
         let name = |name: &str| match unescape(name) {

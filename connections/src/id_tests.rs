@@ -31,6 +31,8 @@ fn all_forms_are_read() {
         ("@[a=b]", "KEY_ID", "@#0x613d62"),
         ("C=CA,CN=west", "DER_ASN1_DN", "C=CA, CN=west"),
         ("@C=CA, CN=west", "DER_ASN1_DN", "C=CA, CN=west"),
+        ("CN=west\\ ", "DER_ASN1_DN", "CN=west\\ "),
+        (" CN=west \n", "DER_ASN1_DN", "CN=west"),
         ("@~3011310f300d06035504031306303132333435", "DER_ASN1_DN", "CN=012345"),
     ] {
         let id = id(text);
