@@ -16,7 +16,7 @@ pub(crate) struct ChildKey {
     pub(crate) pfs: bool,
     pub(crate) esn: Esn,
     /// `esp=` or `ah=`; none for the default.
-    pub(crate) text: Option<Box<str>>,
+    pub(crate) text: Option<Arc<str>>,
 }
 
 /// A connection as configured; never changes.
@@ -28,7 +28,7 @@ pub(crate) struct Config {
     pub(crate) ends: [End; 2],
     pub(crate) settings: Arc<Settings>,
     /// `ike=`; none for the default.
-    pub(crate) ike_text: Option<Box<str>>,
+    pub(crate) ike_text: Option<Arc<str>>,
     pub(crate) ike: Arc<IkeProposals>,
     pub(crate) child_key: ChildKey,
     pub(crate) child: Arc<ChildProposals>,

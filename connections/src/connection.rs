@@ -63,6 +63,8 @@ pub struct Connection {
     /// The default route's router.
     pub(crate) gateway: Option<IpAddr>,
     pub(crate) oriented: Option<(Side, Arc<LocalAddress>)>,
+    /// It is not oriented because both ends are ours.
+    pub(crate) both_ours: bool,
     /// An instance's peer.
     pub(crate) peer_id: Option<Id>,
     /// Built when first asked for: most of 10,000 connections are not in use.
@@ -94,6 +96,7 @@ impl Connection {
             addresses: SIDES.map(address),
             gateway: None,
             oriented: None,
+            both_ours: false,
             peer_id: None,
             config: Arc::new(config),
             ike: OnceLock::new(),
@@ -174,23 +177,23 @@ impl Connection {
     /// This connection, oriented by these addresses: for those who have no table.
     #[must_use]
     pub fn oriented(mut self, addresses: &[LocalAddress]) -> Self {
-        let found = self.orient_among(&LocalAddresses::new(addresses)).ok();
+        let found = self.orient_among(&LocalAddresses::new(addresses));
         self.set_orientation(found);
         self
     }
 
     /// Takes over what orientation found; what was built for the old one is forgotten.
-    pub(crate) fn set_orientation(&mut self, found: Option<(Side, Arc<LocalAddress>)>) {
-        if let Some((side, ours)) = &found
+    pub(crate) fn set_orientation(
+        &mut self,
+        found: Result<(Side, Arc<LocalAddress>), Orientation>,
+    ) {
+        self.both_ours = matches!(found, Err(Orientation::Both));
+        self.oriented = found.ok();
+        if let Some((side, ours)) = &self.oriented
             && let Some(address) = self.addresses.get_mut(side.index())
         {
             *address = Some(ours.address);
         }
-        self.oriented = found;
-        self.forget_policies();
-    }
-
-    pub(crate) fn forget_policies(&mut self) {
         self.ike = OnceLock::new();
         self.child = OnceLock::new();
     }

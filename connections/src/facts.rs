@@ -148,6 +148,12 @@ impl Connection {
             return format!("added oriented {what} connection");
         }
         let (left, right) = (self.host_text(Side::Left), self.host_text(Side::Right));
+        if self.both_ours {
+            return format!(
+                "added unoriented {what} connection \
+                 (both left={left} and right={right} match an interface)"
+            );
+        }
         format!(
             "added unoriented {what} connection \
              (neither left={left} nor right={right} match an interface)"

@@ -97,6 +97,7 @@ const BEST: Score = Score { exact_id: true, fit: Fit::Exact, permanent: true };
 /// The first thing that did not match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Field {
+    Hosts,
     RemoteId,
     LocalId,
     Auth,
@@ -324,7 +325,16 @@ fn exact_pairs<'a>(
         .flat_map(move |l| remote.iter().take(EXACT_PAIRS).map(move |r| (l, r)))
 }
 
+/// Whether a candidate is one between these hosts at all: the index may be wrong in that.
+fn is_between(candidate: &Connection, local: IpAddr, remote: IpAddr) -> Result<(), Field> {
+    let open = candidate.kind() == Kind::Template;
+    let ours = candidate.local_address() == Some(local) && !candidate.never_negotiates();
+    let peer = open || candidate.remote_address() == Some(remote);
+    if ours && peer { Ok(()) } else { Err(Field::Hosts) }
+}
+
 fn judge_auth(candidate: &Connection, lookup: &AuthLookup) -> Result<Score, Field> {
+    is_between(candidate, lookup.local, lookup.remote)?;
     let wanted = candidate.remote_id().ok_or(Field::RemoteId)?;
     if !wanted.accepts(&lookup.remote_id) {
         return Err(Field::RemoteId);
@@ -348,6 +358,7 @@ fn judge_auth(candidate: &Connection, lookup: &AuthLookup) -> Result<Score, Fiel
 }
 
 fn judge_child(candidate: &Connection, peer: &Peer, lookup: &ChildLookup) -> Result<Fit, Field> {
+    is_between(candidate, peer.local, peer.remote)?;
     let wanted = candidate.remote_id().ok_or(Field::RemoteId)?;
     if wanted != peer.remote_id && !wanted.accepts(&peer.remote_id) {
         return Err(Field::RemoteId);
@@ -422,6 +433,7 @@ fn explain_auth(candidate: &Connection, lookup: &AuthLookup, field: Field) -> Mi
     let id = |id: Option<Id>| id.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
     let auth = |auth: Option<Authby>| auth.map_or("never", crate::status::auth_word).to_owned();
     let (field, configured, received) = match field {
+        Field::Hosts => return explain_hosts(candidate, lookup.local, lookup.remote),
         Field::RemoteId => {
             let received = lookup.remote_id.to_string();
             (sided(remote, "leftid", "rightid"), id(candidate.remote_id()), received)
@@ -450,6 +462,7 @@ fn explain_child(
     let id = |id: Option<Id>| id.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
     let auth = |auth: Option<Authby>| auth.map_or("never", crate::status::auth_word).to_owned();
     let (field, configured, received) = match field {
+        Field::Hosts => return explain_hosts(candidate, peer.local, peer.remote),
         Field::RemoteId => {
             let received = peer.remote_id.to_string();
             (sided(remote, "leftid", "rightid"), id(candidate.remote_id()), received)
@@ -471,6 +484,13 @@ fn explain_child(
         }
     };
     Mismatch { connection: candidate.log_name(), field, configured, received }
+}
+
+fn explain_hosts(candidate: &Connection, local: IpAddr, remote: IpAddr) -> Mismatch {
+    let text = |a: Option<IpAddr>| a.map_or_else(|| "%any".to_owned(), |a| a.to_string());
+    let own = [candidate.local_address(), candidate.remote_address()].map(text).join("...");
+    let received = format!("{local}...{remote}");
+    Mismatch { connection: candidate.log_name(), field: "host", configured: own, received }
 }
 
 /// Selectors as text; a peer's list may be long.

@@ -4,7 +4,8 @@ use crate::connection::{Connection, Kind};
 use crate::proposal::IkeProposals;
 use crate::serials::SerialSet;
 use crate::{ConnectionSerial, Id, Selector};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,12 +14,17 @@ pub(crate) type HostPair = (IpAddr, Option<IpAddr>);
 
 /// Everything that negotiates, is oriented and has a known peer address or a template's
 /// open one. Instances are found by way of their template.
+///
+/// Identities and traffic are indexed by hash alone, which saves a third of a connection's
+/// memory: what is found may belong elsewhere, and whoever asks judges it anyhow, the host
+/// pair included.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     pairs: FxHashMap<HostPair, Pair>,
-    by_id: FxHashMap<(HostPair, Id), SerialSet>,
-    /// By the first pair of selectors.
-    by_traffic: FxHashMap<(HostPair, Selector, Selector), SerialSet>,
+    /// By host pair and identity.
+    by_id: FxHashMap<u64, SerialSet>,
+    /// By host pair and the first pair of selectors.
+    by_traffic: FxHashMap<u64, SerialSet>,
 }
 
 /// What there is between two hosts.
@@ -80,16 +86,20 @@ impl Index {
         let proposals = &connection.config.ike;
         match pair.by_proposals.iter_mut().find(|(p, _)| Arc::ptr_eq(p, proposals)) {
             Some((_, set)) => set.insert(serial),
-            None => pair.by_proposals.push((Arc::clone(proposals), SerialSet::One(serial))),
+            None => {
+                // Mostly it stays the only one.
+                pair.by_proposals.reserve_exact(1);
+                pair.by_proposals.push((Arc::clone(proposals), SerialSet::One(serial)));
+            }
         }
         if keys.open {
             pair.open_id.insert(serial);
         }
         if let Some(id) = keys.id {
-            self.by_id.entry((keys.pair, id)).or_default().insert(serial);
+            self.by_id.entry(hash(&(keys.pair, id))).or_default().insert(serial);
         }
         if let Some((local, remote)) = keys.traffic {
-            self.by_traffic.entry((keys.pair, local, remote)).or_default().insert(serial);
+            self.by_traffic.entry(hash(&(keys.pair, local, remote))).or_default().insert(serial);
         }
     }
 
@@ -107,10 +117,10 @@ impl Index {
             }
         }
         if let Some(id) = keys.id {
-            remove_from(&mut self.by_id, (keys.pair, id), serial);
+            remove_from(&mut self.by_id, hash(&(keys.pair, id)), serial);
         }
         if let Some((local, remote)) = keys.traffic {
-            remove_from(&mut self.by_traffic, (keys.pair, local, remote), serial);
+            remove_from(&mut self.by_traffic, hash(&(keys.pair, local, remote)), serial);
         }
     }
 
@@ -128,13 +138,13 @@ impl Index {
         sets.flat_map(|(_, set)| set.iter())
     }
 
-    /// Those whose peer has exactly this identity.
+    /// Those whose peer has exactly this identity, and perhaps some that do not.
     pub(crate) fn with_id(
         &self,
         pair: HostPair,
         id: &Id,
     ) -> impl Iterator<Item = ConnectionSerial> + '_ {
-        let set = normal_id(id).and_then(|id| self.by_id.get(&(pair, id)));
+        let set = normal_id(id).and_then(|id| self.by_id.get(&hash(&(pair, id))));
         set.into_iter().flat_map(SerialSet::iter)
     }
 
@@ -146,23 +156,23 @@ impl Index {
         self.pairs.get(&pair).into_iter().flat_map(|p| p.open_id.iter())
     }
 
-    /// Those whose first pair of selectors is exactly this.
+    /// Those whose first pair of selectors is exactly this, and perhaps some that do not.
     pub(crate) fn with_traffic(
         &self,
         pair: HostPair,
         local: &Selector,
         remote: &Selector,
     ) -> impl Iterator<Item = ConnectionSerial> + '_ {
-        let set = self.by_traffic.get(&(pair, *local, *remote));
+        let set = self.by_traffic.get(&hash(&(pair, *local, *remote)));
         set.into_iter().flat_map(SerialSet::iter)
     }
 }
 
-fn remove_from<K: std::hash::Hash + Eq>(
-    map: &mut FxHashMap<K, SerialSet>,
-    key: K,
-    serial: ConnectionSerial,
-) {
+fn hash(value: &impl Hash) -> u64 {
+    FxBuildHasher.hash_one(value)
+}
+
+fn remove_from(map: &mut FxHashMap<u64, SerialSet>, key: u64, serial: ConnectionSerial) {
     if let std::collections::hash_map::Entry::Occupied(mut entry) = map.entry(key) {
         entry.get_mut().remove(serial);
         if entry.get().is_empty() {

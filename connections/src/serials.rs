@@ -10,7 +10,8 @@ pub(crate) enum SerialSet {
     #[default]
     Empty,
     One(ConnectionSerial),
-    Many(BTreeSet<ConnectionSerial>),
+    #[allow(clippy::box_collection, reason = "tens of thousands of sets hold one: 16 octets each")]
+    Many(Box<BTreeSet<ConnectionSerial>>),
 }
 
 impl SerialSet {
@@ -18,7 +19,7 @@ impl SerialSet {
         match self {
             Self::Empty => *self = Self::One(serial),
             Self::One(one) if *one == serial => {}
-            Self::One(one) => *self = Self::Many(BTreeSet::from([*one, serial])),
+            Self::One(one) => *self = Self::Many(Box::new(BTreeSet::from([*one, serial]))),
             Self::Many(all) => {
                 all.insert(serial);
             }

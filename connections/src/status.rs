@@ -332,3 +332,7 @@ impl LiveStatus {
         Self { routing: routing.name().to_owned(), ..Self::default() }
     }
 }
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

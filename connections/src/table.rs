@@ -45,7 +45,7 @@ pub struct Connections {
 #[derive(Debug, Default)]
 struct Shared {
     settings: FxHashSet<Arc<Settings>>,
-    ike: FxHashMap<Option<Box<str>>, Arc<IkeProposals>>,
+    ike: FxHashMap<Option<Arc<str>>, Arc<IkeProposals>>,
     child: FxHashMap<ChildKey, Arc<ChildProposals>>,
 }
 
@@ -58,10 +58,22 @@ impl Shared {
                 self.settings.insert(Arc::clone(&config.settings));
             }
         }
-        let ike = self.ike.entry(config.ike_text.clone());
-        config.ike = Arc::clone(ike.or_insert_with(|| Arc::clone(&config.ike)));
-        let child = self.child.entry(config.child_key.clone());
-        config.child = Arc::clone(child.or_insert_with(|| Arc::clone(&config.child)));
+        match self.ike.get_key_value(&config.ike_text) {
+            Some((text, equal)) => {
+                (config.ike_text, config.ike) = (text.clone(), Arc::clone(equal));
+            }
+            None => {
+                self.ike.insert(config.ike_text.clone(), Arc::clone(&config.ike));
+            }
+        }
+        match self.child.get_key_value(&config.child_key) {
+            Some((key, equal)) => {
+                (config.child_key, config.child) = (key.clone(), Arc::clone(equal));
+            }
+            None => {
+                self.child.insert(config.child_key.clone(), Arc::clone(&config.child));
+            }
+        }
     }
 
     /// Forgets what nobody uses any more, now and then.
@@ -105,7 +117,7 @@ impl Connections {
         if connection.reqid == 0 {
             connection.reqid = self.next_reqid();
         }
-        let found = connection.orient_among(&self.local).ok();
+        let found = connection.orient_among(&self.local);
         connection.set_orientation(found);
         let connection = Arc::new(connection);
         let (serial, name) = (connection.serial, connection.shared_name());
@@ -171,7 +183,7 @@ impl Connections {
         self.instances.remove(&old);
         let mut new = Connection::clone(&old);
         change(&mut new);
-        let found = new.orient_among(&self.local).ok();
+        let found = new.orient_among(&self.local);
         new.set_orientation(found);
         let new = Arc::new(new);
         self.index.insert(&new);

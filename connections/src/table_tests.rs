@@ -92,6 +92,7 @@ fn orientation_follows_our_addresses() {
     assert_eq!(changed[0].orient(&both), Orientation::Both);
     let gone = table.orient(&both);
     assert!(gone[0].ike_policy().is_none());
+    assert!(gone[0].added_text().contains("(both left=192.0.2.1 and right=192.0.2.2 match"));
     assert!(table.for_ike_sa_init(ip("192.0.2.2"), ip("192.0.2.1")).is_none());
 }
 

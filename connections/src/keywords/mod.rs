@@ -89,9 +89,9 @@ pub(crate) struct Draft {
     pub(crate) left: End,
     pub(crate) right: End,
     pub(crate) aliases: Vec<Arc<str>>,
-    pub(crate) ike: Option<Box<str>>,
-    pub(crate) esp: Option<Box<str>>,
-    pub(crate) ah: Option<Box<str>>,
+    pub(crate) ike: Option<Arc<str>>,
+    pub(crate) esp: Option<Arc<str>>,
+    pub(crate) ah: Option<Arc<str>>,
     pub(crate) warnings: Vec<String>,
 }
 
