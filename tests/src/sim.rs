@@ -1,5 +1,7 @@
 //! Two hosts and a network between them.
 
+#![allow(clippy::indexing_slicing, reason = "hosts are 0 and 1")]
+
 use crate::clock::Clock;
 use crate::net::{Dice, Faults, Net};
 use crate::peer::{Effects, Peer, Report, child_policy, ike_policy};
