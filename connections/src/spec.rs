@@ -105,6 +105,10 @@ impl ConnectionSpec {
         if left.is_none() && right.is_none() {
             return Ok(vec![self.clone()]);
         }
+        if lefts.len().saturating_mul(rights.len()) > MOST_PAIRS {
+            let why = format!("more than {MOST_PAIRS} pairs of leftsubnets= and rightsubnets=");
+            return Err(SpecError::conflict("", "", why));
+        }
         let mut all = Vec::with_capacity(lefts.len().saturating_mul(rights.len()));
         for (l, left_subnet) in &lefts {
             for (r, right_subnet) in &rights {
@@ -123,6 +127,9 @@ impl ConnectionSpec {
         Ok(all)
     }
 }
+
+/// How many connections one with `subnets=` may become.
+const MOST_PAIRS: usize = 65_536;
 
 /// The list of an end's `subnets=`; none when it has none.
 fn subnets(side: &str, end: &EndSpec) -> Result<Option<Vec<String>>, SpecError> {

@@ -35,6 +35,8 @@ pub struct EndStatus {
     pub subnet_configured: bool,
     /// `sourceip=`, shown as `my_ip=`, `their_ip=`.
     pub source_ips: Vec<String>,
+    /// `updown=` as configured: empty when none is run, none when nothing was said.
+    pub updown: Option<String>,
     /// `sendcert=`: `always`, `never`, `sendifasked`.
     pub sendcert: String,
 }
@@ -95,8 +97,11 @@ pub struct ConnectionStatus {
     pub connection_type: String,
     /// `IKEv2+PSK+ENCRYPT+TUNNEL+…`.
     pub policy: String,
-    /// The command run for routes; empty when none is run, none when they are set natively.
+    /// Our end's updown, by type too: empty when none is run, none when routes are set
+    /// natively.
     pub updown: Option<String>,
+    /// `ESP` or `AH`.
+    pub protocol: String,
     /// Life of an IKE SA.
     pub ike_life: u64,
     /// Life of a Child SA.
@@ -117,6 +122,8 @@ pub struct ConnectionStatus {
     pub retransmit_timeout: u64,
     /// Silence after which the peer is probed; 0 is off (`liveness: passive`).
     pub dpd_delay: u64,
+    /// `dpdtimeout=`, for IKEv1.
+    pub dpd_timeout: u64,
     /// `initial-contact=`.
     pub initial_contact: bool,
     /// `fake-strongswan=`.
@@ -200,6 +207,7 @@ impl Connection {
                 Updown::Disabled => Some(String::new()),
                 Updown::Command(command) => Some(command),
             },
+            protocol: self.config.child_key.protocol.to_string(),
             ike_life: s.ike_life.as_secs(),
             ipsec_life: s.child_life.as_secs(),
             ipsec_max_bytes: limit(s.max_bytes),
@@ -211,6 +219,7 @@ impl Connection {
                 .unwrap_or(u64::MAX),
             retransmit_timeout: s.retransmit_timeout.as_secs(),
             dpd_delay: s.dpd_delay.as_secs(),
+            dpd_timeout: s.dpd_timeout.as_secs(),
             initial_contact: s.initial_contact,
             fake_strongswan: s.fake_strongswan,
             send_vendor_id: s.send_vendor_id,
@@ -272,6 +281,7 @@ impl Connection {
             selectors: self.selectors_of(side).iter().map(ToString::to_string).collect(),
             subnet_configured: !end.subnets.is_empty() || end.proto_port.is_some(),
             source_ips: end.source_ips.iter().map(ToString::to_string).collect(),
+            updown: end.updown.as_deref().map(str::to_owned),
             sendcert: end.send_cert.to_owned(),
         }
     }

@@ -60,6 +60,8 @@ fn listings_get_every_fact_of_both_ends() {
     assert_eq!((status.ipsec_max_bytes, status.ipsec_max_packets), (Some(1 << 30), None));
     assert_eq!((status.dpd_delay, status.auto.as_str()), (120, "ondemand"));
     assert_eq!((status.prefix_lengths, status.reqid), ((24, 32), 16_384));
+    assert_eq!((status.local.updown.as_deref(), status.remote.updown.as_deref()), (Some(""), None));
+    assert_eq!(status.protocol, "ESP");
     assert_eq!(status.aliases, ["w"]);
     assert_eq!(status.ike_proposals, None);
     assert_eq!(status.live.routing, "unrouted");

@@ -190,4 +190,31 @@ fn subnets_make_a_connection_of_every_pair() {
     assert!(all.iter().all(|s| Connection::parse(s).is_ok()));
     assert_eq!(psk("one", &[]).expand().unwrap().len(), 1);
     assert!(psk("none", &[("leftsubnets", " ")]).expand().is_err());
+    let many = "10.1.0.0/24 ".repeat(300);
+    let squared = psk("many", &[("leftsubnets", &many), ("rightsubnets", &many)]).expand();
+    assert!(squared.unwrap_err().to_string().contains("more than 65536 pairs"));
+}
+
+proptest::proptest! {
+    /// Whatever is written behind a keyword is read or refused, and a complaint names it.
+    #[test]
+    fn no_value_breaks_the_reader(
+        at in 0..keywords().count(),
+        value in "[ -~]{0,12}|[0-9.]{1,24}[a-zA-Z]{0,3}|%[a-z]{0,8}|[0-9a-f:./,-]{0,24}|\\PC{0,8}",
+    ) {
+        let keyword = keywords().nth(at).unwrap();
+        let mut told = psk("c", &[]);
+        let map = match keyword.scope {
+            Scope::End => &mut told.left.0,
+            Scope::Connection => &mut told.options,
+        };
+        map.insert(keyword.name.to_owned(), value.clone());
+        if let Err(error) = Connection::parse(&told) {
+            proptest::prop_assert!(!error.to_string().is_empty());
+            proptest::prop_assert!(!error.why.is_empty());
+        }
+        if let Ok(all) = told.expand() {
+            proptest::prop_assert!(!all.is_empty());
+        }
+    }
 }
