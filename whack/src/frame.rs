@@ -68,13 +68,19 @@ impl std::error::Error for FrameError {}
 /// A request as a line, line feed included.
 #[must_use]
 pub fn encode_request(request: &Request) -> Vec<u8> {
+    encode_request_as(request, PROTOCOL_VERSION)
+}
+
+/// A request that claims another version of the protocol, for tests (`--magic`).
+#[must_use]
+pub fn encode_request_as(request: &Request, version: u32) -> Vec<u8> {
     #[derive(Serialize)]
     struct Envelope<'a> {
         version: u32,
         #[serde(flatten)]
         request: &'a Request,
     }
-    line(&Envelope { version: PROTOCOL_VERSION, request })
+    line(&Envelope { version, request })
 }
 
 /// A line, without its line feed, as a request. Fields that are not known are ignored.

@@ -8,18 +8,28 @@
 //! | [`frame`] | how: one JSON object a line; no I/O |
 //! | [`render`] | listings as text |
 //! | [`report`] | facts of listings, typed; both text and JSON are made of them |
+//! | [`document`] | listings as JSON |
+//! | [`client`] | whack's side of the socket |
+//! | [`program`] | the programs: files, standard streams, exit status |
+//! | [`ipsec`] | the `ipsec` command: which program does it |
 //! | [`debug`] | names of debug classes |
 //! | [`options`] | command lines: the reader, and whack's |
+//! | [`whack_options`] | the command line of `whack` |
 //! | [`pluto_options`] | the command line of `pluto` |
 
+pub mod client;
 pub mod debug;
+pub mod document;
 pub mod frame;
+pub mod ipsec;
 pub mod options;
 pub mod pluto_options;
+pub mod program;
 pub mod render;
 pub mod reply;
 pub mod report;
 pub mod request;
+pub mod whack_options;
 
 pub use debug::{DebugClass, DebugSet};
 pub use pluto_options::{PlutoCommand, PlutoCommandLine, PlutoOptions};

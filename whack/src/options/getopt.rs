@@ -163,18 +163,32 @@ pub struct Complaint {
     pub status: u8,
     /// Whether a pointer to `--help` belongs below it.
     pub see_help: bool,
+    /// Whether the text says itself whose it is (`whack error: …`).
+    pub own: bool,
 }
 
 impl Complaint {
     /// A wrong value: `ERROR: …`, status 1.
     #[must_use]
     pub fn error(text: impl fmt::Display) -> Self {
-        Self { text: format!("ERROR: {text}"), status: USAGE, see_help: false }
+        Self { text: format!("ERROR: {text}"), status: USAGE, see_help: false, own: false }
+    }
+
+    /// What to print on standard error, line feed included.
+    #[must_use]
+    pub fn message(&self, program: &str) -> String {
+        let prefix = if self.own { String::new() } else { format!("{program}: ") };
+        let hint = if self.see_help {
+            format!("For usage information: {program} --help\n")
+        } else {
+            String::new()
+        };
+        format!("{prefix}{}\n{hint}", self.text)
     }
 
     /// What `getopt_long` itself complains of.
     fn getopt(text: impl Into<String>) -> Self {
-        Self { text: text.into(), status: USAGE, see_help: true }
+        Self { text: text.into(), status: USAGE, see_help: true, own: false }
     }
 }
 
