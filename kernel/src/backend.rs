@@ -60,3 +60,16 @@ pub fn choose(wanted: Protostack, options: &XfrmOptions) -> Result<Backend, Kern
     let events = Events::open(true, kernel.ports())?;
     Ok(Backend { kernel: Box::new(kernel), events, notes })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protostack_is_read_and_what_is_unknown_is_named() {
+        let read = |text: &str| text.parse::<Protostack>();
+        assert_eq!(read("auto"), Ok(Protostack::Auto));
+        assert_eq!((read("xfrm"), read("none")), (Ok(Protostack::Xfrm), Ok(Protostack::None)));
+        assert!(read("klips").unwrap_err().contains("'klips'"));
+    }
+}

@@ -8,7 +8,7 @@ use crate::sys::{readable_when, set_option};
 use crate::xfrm::attr::{XFRM_MSG_ACQUIRE, XFRM_MSG_EXPIRE, XFRM_MSG_MAPPING};
 use crate::xfrm::{acquire, expire};
 use crate::{KernelError, KernelEvent, Ledger};
-use netlink_sys::Socket;
+use netlink_sys::{Socket, SocketAddr};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -140,6 +140,8 @@ impl Seen {
 fn listening(protocol: libc::c_int, groups: &[u32]) -> io::Result<Socket> {
     let mut socket = Socket::new(isize::try_from(protocol).unwrap_or(-1))?;
     socket.bind_auto()?;
+    // From now on only the kernel can send to it.
+    socket.connect(&SocketAddr::new(0, 0))?;
     socket.set_non_blocking(true)?;
     let size = BUFFER.to_ne_bytes();
     // Without the capability a smaller buffer has to do.

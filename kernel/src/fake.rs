@@ -8,9 +8,9 @@
 use crate::error::refused;
 use crate::ledger::{bare_policies, child_policies, child_sas};
 use crate::{
-    Capabilities, Counters, Direction, InstalledSa, InterfaceAddress, Kernel, KernelError, Ledger,
-    PolicyChange, PolicyKey, PolicyShape, PolicySpec, Route, RouteAnswer, RouteChange, SaPairSpec,
-    SpiRequest,
+    Capabilities, Counters, Direction, InstalledSa, InterfaceAddress, Kernel, KernelError,
+    KernelEvent, Ledger, PolicyChange, PolicyKey, PolicyShape, PolicySpec, Route, RouteAnswer,
+    RouteChange, SaPairSpec, SpiRequest,
 };
 use pluto_wire::numbers::ProtocolId;
 use std::collections::BTreeMap;
@@ -366,6 +366,12 @@ impl Kernel for FakeKernel {
             }
         }
         Ok(counters)
+    }
+
+    fn missed_expiries(&mut self) -> Result<Vec<KernelEvent>, KernelError> {
+        let mut model = self.tables.model();
+        model.enter("missed_expiries")?;
+        Ok(self.ledger.missing(|sa| model.sas.contains_key(&name(sa))))
     }
 
     fn ledger(&self) -> &Ledger {

@@ -206,3 +206,16 @@ fn a_source_address_stays_while_it_has_users() {
     kernel.route(&RouteChange::RemoveAddress { address, interface: "eth0".into() }).unwrap();
     assert_eq!(kernel.addresses().unwrap().len(), 1);
 }
+
+#[test]
+fn an_sa_that_went_unnoticed_is_found() {
+    let mut kernel = FakeKernel::new();
+    let spi = kernel.allocate_spi(&request(2)).unwrap();
+    kernel.install(&spec(2, 1, spi, 0xabcd)).unwrap();
+    kernel.allocate_spi(&request(3)).unwrap();
+    assert_eq!(kernel.missed_expiries().unwrap(), []);
+    let destination = IpAddr::from([192, 0, 2, 2]);
+    kernel.tables().expire(destination, 0xabcd);
+    let gone = KernelEvent::Expire { spi: 0xabcd, destination, child: Some(2), hard: true };
+    assert_eq!(kernel.missed_expiries().unwrap(), [gone]);
+}

@@ -181,6 +181,25 @@ impl Ledger {
         self.inbound.get(&name).or_else(|| self.outbound.get(&name)).copied()
     }
 
+    /// Hard expiries of all SAs, other than reservations, that are not `present`.
+    pub(crate) fn missing(
+        &self,
+        present: impl Fn(&InstalledSa) -> bool,
+    ) -> Vec<crate::KernelEvent> {
+        let mut events = Vec::new();
+        for (child, owned) in &self.children {
+            for sa in owned.sas.iter().filter(|sa| !sa.larval && !present(sa)) {
+                events.push(crate::KernelEvent::Expire {
+                    spi: sa.spi,
+                    destination: sa.destination,
+                    child: Some(*child),
+                    hard: true,
+                });
+            }
+        }
+        events
+    }
+
     /// Writes down an SA.
     pub fn add_sa(&mut self, child: u64, sa: InstalledSa) {
         let index = if sa.inbound { &mut self.inbound } else { &mut self.outbound };

@@ -83,6 +83,15 @@ pub trait Kernel: std::fmt::Debug {
     /// See [`KernelError`].
     fn counters(&mut self, child: u64) -> Result<Counters, KernelError>;
 
+    /// Hard expiries that were not told: of SAs that are in the ledger and no longer in the
+    /// kernel. To be asked after [`KernelEvent::Lost`].
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    fn missed_expiries(&mut self) -> Result<Vec<KernelEvent>, KernelError> {
+        Ok(Vec::new())
+    }
+
     /// What this backend believes to be installed.
     fn ledger(&self) -> &Ledger;
 

@@ -188,8 +188,8 @@ pub enum RouteChange {
     Add(Route),
     /// Remove a route; what is not there is no error.
     Remove(Route),
-    /// Add a source address (host scope) to an interface; there already: no error, and it
-    /// is not ours to remove.
+    /// Add a source address to an interface, such that only those use it who ask for it;
+    /// there already: no error, and it is not ours to remove.
     AddAddress {
         /// The address.
         address: IpAddr,
@@ -282,6 +282,7 @@ pub enum KernelEvent {
     AddressesChanged,
     /// Routes of this host have changed.
     RoutesChanged,
-    /// Events were lost (ENOBUFS): everything must be read again.
+    /// Events were lost (ENOBUFS): everything must be read again (addresses, routes, and
+    /// [`crate::Kernel::missed_expiries`]).
     Lost,
 }

@@ -15,10 +15,11 @@ use crate::interfaces::Host;
 use crate::ledger::{Undo, bare_policies, child_policies, child_sas};
 use crate::netlink::{Netlink, Refusal};
 use crate::{
-    Capabilities, Counters, InstalledSa, InterfaceAddress, Kernel, KernelError, Ledger,
-    PolicyChange, PolicySpec, RouteAnswer, RouteChange, SaPairSpec, SpiRequest,
+    Capabilities, Counters, InstalledSa, InterfaceAddress, Kernel, KernelError, KernelEvent,
+    Ledger, PolicyChange, PolicySpec, RouteAnswer, RouteChange, SaPairSpec, SpiRequest,
 };
 use attr::{XFRM_MSG_NEWSA, XFRM_MSG_UPDSA};
+use rustc_hash::FxHashSet;
 use std::net::IpAddr;
 
 /// Changes of policies that go out in one datagram: each is up to five requests of some
@@ -381,6 +382,18 @@ impl Kernel for XfrmKernel {
             Some(refusal) => Err(refusal.of(what())),
             None => Ok(counters),
         }
+    }
+
+    fn missed_expiries(&mut self) -> Result<Vec<KernelEvent>, KernelError> {
+        let present = std::cell::RefCell::new(FxHashSet::default());
+        self.netlink.dump(
+            "list SAs",
+            sa::ask_all,
+            |message| present.borrow_mut().extend(sa::name(message.payload)),
+            || present.borrow_mut().clear(),
+        )?;
+        let present = present.into_inner();
+        Ok(self.ledger.missing(|sa| present.contains(&(sa.destination, sa.spi))))
     }
 
     fn ledger(&self) -> &Ledger {

@@ -396,6 +396,8 @@ fn traffic_is_counted_and_limits_are_told() {
         }));
     }
     assert!(kernel.counters(2).is_err(), "the outbound SA has expired");
+    let gone = KernelEvent::Expire { spi: 0xabcd, destination, child: Some(2), hard: true };
+    assert_eq!(kernel.missed_expiries().unwrap(), [gone]);
     kernel.remove(2).unwrap();
     kernel.remove_policies(1).unwrap();
 }

@@ -1,7 +1,7 @@
 //! XFRM_MSG_EXPIRE and XFRM_MSG_MAPPING: what becomes of SAs by themselves.
 
 use super::attr::read_address;
-use super::sa::SA_INFO;
+use super::sa::{self, SA_INFO};
 use crate::netlink::read::Fields;
 use crate::{KernelEvent, Ledger};
 use std::net::SocketAddr;
@@ -10,13 +10,8 @@ use std::net::SocketAddr;
 /// only a reservation that has run out: an ACQUIRE's, or an SPI's that is yet to be used.
 pub(crate) fn event(payload: &[u8], ledger: &Ledger) -> Option<KernelEvent> {
     let mut fields = Fields(payload);
-    let mut info = Fields(fields.take(SA_INFO)?);
+    let (destination, spi) = sa::name(fields.take(SA_INFO)?)?;
     let hard = fields.u8()? != 0;
-    info.take(56)?;
-    let destination = info.take(16)?;
-    let spi = info.be32()?;
-    info.take(212 - 76)?;
-    let destination = read_address(&mut Fields(destination), info.u16()?)?;
     let child = ledger.child_of(destination, spi);
     if spi == 0 || child.is_some_and(|child| larval(ledger, child, spi)) {
         return None;

@@ -6,7 +6,7 @@ use super::attr::{
     XFRMA_REPLAY_ESN_VAL, XFRMA_SA_DIR, XFRMA_SA_EXTRA_FLAGS, XFRMA_TFCPAD,
 };
 use crate::netlink::read::{Fields, attributes};
-use crate::netlink::write::Requests;
+use crate::netlink::write::{DUMP, Requests};
 use crate::{InstalledSa, SaPairSpec};
 use pluto_wire::numbers::ProtocolId;
 use std::net::IpAddr;
@@ -161,6 +161,22 @@ pub(crate) fn remove(out: &mut Requests, sa: &InstalledSa) {
 /// Writes GETSA.
 pub(crate) fn ask(out: &mut Requests, sa: &InstalledSa) {
     by_name(out, XFRM_MSG_GETSA, sa);
+}
+
+/// Writes GETSA for all SAs.
+pub(crate) fn ask_all(out: &mut Requests) {
+    out.begin(XFRM_MSG_GETSA, DUMP);
+    out.end();
+}
+
+/// Destination and SPI in an answer to GETSA; none when it ends early.
+pub(crate) fn name(payload: &[u8]) -> Option<(IpAddr, u32)> {
+    let mut info = Fields(payload.get(..SA_INFO)?);
+    info.take(56)?;
+    let destination = info.take(16)?;
+    let spi = info.be32()?;
+    info.take(212 - 76)?;
+    Some((attr::read_address(&mut Fields(destination), info.u16()?)?, spi))
 }
 
 /// `struct xfrm_usersa_id`.
