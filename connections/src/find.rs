@@ -31,6 +31,8 @@ pub struct AuthLookup {
     /// The traffic selectors (ours, the peer's) of the first Child SA, if there is one:
     /// among several connections that match, one that can take them is preferred.
     pub selectors: Option<(Vec<Selector>, Vec<Selector>)>,
+    /// Whether the peer wants transport mode for it.
+    pub mode: IpsecMode,
 }
 
 /// What a request for a Child SA says.

@@ -314,6 +314,21 @@ impl Connections {
         })
     }
 
+    /// One by its own name: no alias, instance or serial number.
+    #[must_use]
+    pub fn by_exact_name(&self, name: &str) -> Option<Arc<Connection>> {
+        let named = |c: &&Arc<Connection>| c.name() == name && c.kind() != Kind::Instance;
+        self.by_name(name).iter().find(named).cloned()
+    }
+
+    /// The serial numbers of a connection and of its instances, instances first: the order
+    /// in which they can be removed.
+    #[must_use]
+    pub fn with_instances(&self, serial: ConnectionSerial) -> Vec<ConnectionSerial> {
+        let instances = self.instances_of(serial);
+        instances.iter().map(|instance| instance.serial()).chain([serial]).collect()
+    }
+
     /// The interval of keepalives behind a NAT (`keep-alive=`), for connections that are
     /// added from now on. Default: 20 s.
     pub fn set_keep_alive(&mut self, interval: Duration) {

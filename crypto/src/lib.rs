@@ -18,6 +18,7 @@ mod keymat;
 mod mac;
 mod prf;
 mod secret;
+mod selftest;
 
 #[cfg(test)]
 mod known_answers;
@@ -36,3 +37,4 @@ pub use ke::{Cost, LocalKey};
 pub use keymat::{ChildKeys, ChildSuite, IkeKeys, IkeSuite};
 pub use prf::{HashId, hash, prf, prf_plus};
 pub use secret::Secret;
+pub use selftest::selftest;

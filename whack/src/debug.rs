@@ -76,6 +76,18 @@ impl DebugSet {
     /// Every class, `private` included: what `--debug-none` removes.
     pub const EVERYTHING: Self = Self((1 << CLASSES.len()) - 1);
 
+    /// The set as a number, a bit a class.
+    #[must_use]
+    pub fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// The set of a number made by [`Self::bits`]; other bits are ignored.
+    #[must_use]
+    pub fn from_bits(bits: u16) -> Self {
+        Self(bits & Self::EVERYTHING.0)
+    }
+
     /// Whether a class is in it.
     #[must_use]
     pub fn contains(self, class: DebugClass) -> bool {

@@ -13,7 +13,7 @@ use crate::v2::state::State;
 use crate::{
     Ask, AskId, AskResult, AuthAnswer, Cause, DownReason, KernelFault, KernelResult, StoryEvent,
 };
-use pluto_connections::{AuthLookup, Authby, ChildPolicy, Id, Mismatch, SerialNo};
+use pluto_connections::{AuthLookup, Authby, ChildPolicy, Id, IpsecMode, Mismatch, SerialNo};
 use pluto_crypto::{Error, Secret};
 use pluto_wire::numbers::{ExchangeType, NotifyType};
 use pluto_wire::v2::{AuthPayload, Identification, Notify, Payload, describe};
@@ -148,6 +148,10 @@ fn look_up(
         remote_auth: authby_of(claim.auth.method),
         suite: keyed.init.suite,
         selectors: child.as_ref().map(|c| (selectors(&c.ts_r), selectors(&c.ts_i))),
+        mode: match &child {
+            Some(child) if child.transport => IpsecMode::Transport,
+            _ => IpsecMode::Tunnel,
+        },
     };
     let initial_contact =
         notifications(payloads).any(|notify| notify.notify_type == NotifyType::INITIAL_CONTACT);
