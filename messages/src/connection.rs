@@ -1,0 +1,117 @@
+//! What a connection receives.
+
+use crate::Reporter;
+use actix::Message;
+use pluto_connections::{Connection, SerialNo};
+use pluto_states::{ChildUp, DownReason, Finish};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Bring it up.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Initiate {
+    /// Who waits; told every step until it is up or given up.
+    pub reporter: Reporter,
+    /// Answer at once (`--asynchronous`).
+    pub asynchronous: bool,
+    /// Why, for the log: none for an order of whack.
+    pub on_demand: Option<String>,
+}
+
+/// Route it on demand, or no longer.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct SetRouted {
+    /// Who waits.
+    pub reporter: Reporter,
+    /// On or off.
+    pub on: bool,
+}
+
+/// Take it down: clear the wish to be up, delete its SAs.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct TakeDown {
+    /// Who waits.
+    pub reporter: Reporter,
+}
+
+/// Its Child SA is up.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct ChildCameUp(pub Arc<ChildUp>);
+
+/// Its Child SA is down, or has failed to come up.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct ChildWentDown {
+    /// Which.
+    pub child: SerialNo,
+    /// Why.
+    pub reason: DownReason,
+    /// What replaced it.
+    pub replaced_by: Option<SerialNo>,
+}
+
+/// Its IKE SA has begun (as initiator or once the responder knows whose it is), is
+/// established, or has ended.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub enum IkeNews {
+    /// Begun.
+    Began(SerialNo),
+    /// Established.
+    Established(SerialNo),
+    /// Ended.
+    Ended(SerialNo, Finish),
+}
+
+/// Its orientation or the peer's address has changed: here is the connection anew.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct ConnectionChanged(pub Arc<Connection>);
+
+/// It is being deleted: SAs down without revival, policies and routes away, then stop.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Retire {
+    /// Who waits.
+    pub reporter: Reporter,
+    /// Leave what the kernel has (`--shutdown --leave-state`).
+    pub leave_state: bool,
+}
+
+/// Traffic met its trap.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct TrafficWaits {
+    /// `192.0.2.1:8-ICMP->192.0.2.2:0`.
+    pub packet: String,
+    /// Where it goes.
+    pub destination: IpAddr,
+}
+
+/// A question for listings.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "ConnectionDescription")]
+pub struct DescribeConnection;
+
+/// An answer for listings.
+#[derive(Debug, Clone, actix::dev::MessageResponse)]
+pub struct ConnectionDescription {
+    /// Its routing state.
+    pub routing: pluto_connections::routing::Routing,
+    /// Its wishes.
+    pub wishes: pluto_connections::routing::Wishes,
+    /// IKE SAs that are being negotiated.
+    pub negotiating_ike: Option<SerialNo>,
+    /// The newest established IKE SA.
+    pub established_ike: Option<SerialNo>,
+    /// The newest established Child SA.
+    pub established_child: Option<SerialNo>,
+    /// The number of the next attempt when one is scheduled.
+    pub revival: Option<u32>,
+    /// Why the last attempt failed, if none has succeeded since.
+    pub failure: Option<String>,
+}

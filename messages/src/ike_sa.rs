@@ -1,0 +1,40 @@
+//! What an IKE SA receives.
+
+use actix::Message;
+use pluto_states::{Datagram, IkeSaSummary, Request};
+
+/// A datagram that names this SA.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct DatagramArrived(pub Datagram);
+
+/// An order.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Order(pub Request);
+
+/// A lifetime of one of its Child SAs has run out.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct ChildExpired {
+    /// Which.
+    pub child: pluto_connections::SerialNo,
+    /// Hard or soft.
+    pub hard: bool,
+}
+
+/// A question for listings.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "IkeSaDescription")]
+pub struct DescribeIkeSa;
+
+/// An answer for listings.
+#[derive(Debug, Clone, actix::dev::MessageResponse)]
+pub struct IkeSaDescription {
+    /// Facts.
+    pub summary: IkeSaSummary,
+    /// Panics survived.
+    pub panics: u32,
+    /// The time by the SA's clock, to read its deadlines by.
+    pub now: pluto_states::Instant,
+}

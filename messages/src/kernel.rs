@@ -1,0 +1,82 @@
+//! What the kernel actor receives. Every message has one answer.
+
+use crate::Fault;
+use actix::Message;
+use pluto_kernel::{
+    Capabilities, Counters, InterfaceAddress, KernelError, PolicySpec, RouteAnswer, RouteChange,
+    SaPairSpec, SpiRequest,
+};
+use std::net::IpAddr;
+
+/// An answer of the kernel actor.
+pub type KernelAnswer<T> = Result<Result<T, KernelError>, Fault>;
+
+/// Reserve an SPI.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "KernelAnswer<u32>")]
+pub struct AllocateSpi(pub SpiRequest);
+
+/// Install both SAs and the policies of a Child SA.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "KernelAnswer<()>")]
+pub struct InstallSaPair(pub Box<SaPairSpec>);
+
+/// Remove the SAs of Child SAs.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "KernelAnswer<()>")]
+pub struct RemoveSaPair(pub u64);
+
+/// Set or remove a connection's policies.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "KernelAnswer<()>")]
+pub struct SetPolicies {
+    /// Serial number of the connection.
+    pub connection: u64,
+    /// What to set; none: remove all.
+    pub spec: Option<PolicySpec>,
+}
+
+/// Read counters.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "KernelAnswer<Counters>")]
+pub struct ReadCounters(pub u64);
+
+/// Change routes or source addresses: all of them, or none (what was done is undone).
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "KernelAnswer<()>")]
+pub struct ChangeRoutes(pub Vec<RouteChange>);
+
+/// How this host reaches an address.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "KernelAnswer<RouteAnswer>")]
+pub struct RouteTo(pub IpAddr);
+
+/// The addresses of this host.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "KernelAnswer<Vec<InterfaceAddress>>")]
+pub struct ListAddresses;
+
+/// What the backend is and can do, and how it fares.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<KernelDescription, Fault>")]
+pub struct DescribeKernel;
+
+/// See [`DescribeKernel`].
+#[derive(Debug, Clone)]
+pub struct KernelDescription {
+    /// `xfrm`, `none` ….
+    pub name: &'static str,
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// Child SAs in the ledger.
+    pub children: usize,
+    /// Connections in the ledger.
+    pub connections: usize,
+    /// How often the core was rebuilt after a panic.
+    pub restarts: u32,
+}
+
+/// The last order: remove everything that the ledger holds.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct FlushKernel;

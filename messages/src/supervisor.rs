@@ -1,0 +1,210 @@
+//! What the supervisor receives.
+
+use crate::{Fault, Reporter};
+use actix::Message;
+use pluto_connections::{AuthLookup, ChildLookup, ConnectionSerial, LocalAddress, SerialNo};
+use pluto_kernel::KernelEvent;
+use pluto_states::{AskResult, ChildEvent, Datagram, Finish, IkeEstablished};
+use pluto_whack::Request;
+
+/// An IKE_SA_INIT request that no SA knows: make a responder.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct NewResponder(pub Datagram);
+
+/// Who answers an IKE_AUTH request.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<AskResult, Fault>")]
+pub struct FindConnection {
+    /// The IKE SA that asks; it belongs to the answer's connection from then on.
+    pub ike: SerialNo,
+    /// What its peer says.
+    pub lookup: AuthLookup,
+}
+
+/// Who takes a Child SA.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<AskResult, Fault>")]
+pub struct FindChildConnection {
+    /// The IKE SA that asks.
+    pub ike: SerialNo,
+    /// What its peer says.
+    pub lookup: ChildLookup,
+}
+
+/// An IKE SA is established.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct IkeSaEstablished(pub IkeEstablished);
+
+/// Something happened to a Child SA of this IKE SA.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct ChildSaNews {
+    /// The IKE SA.
+    pub ike: SerialNo,
+    /// What happened.
+    pub event: ChildEvent,
+}
+
+/// An IKE SA was replaced by rekeying: here is its successor.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct IkeSaSucceeded {
+    /// The old one.
+    pub old: SerialNo,
+    /// The new one, to be started.
+    pub successor: Box<pluto_states::IkeSa>,
+}
+
+/// An IKE SA has ended in order.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct IkeSaFinished {
+    /// Which.
+    pub ike: SerialNo,
+    /// How.
+    pub finish: Finish,
+}
+
+/// A connection wants an IKE SA (or a Child SA on one that it may share).
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<SerialNo, StartRefused>")]
+pub struct StartIke {
+    /// The connection.
+    pub connection: ConnectionSerial,
+}
+
+/// Why no IKE SA was started: whack's code and the sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartRefused {
+    /// Whack's code.
+    pub code: u16,
+    /// What is wrong and what to change.
+    pub why: String,
+}
+
+/// A name was resolved for a connection.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct PeerResolved {
+    /// The connection.
+    pub connection: ConnectionSerial,
+    /// The name.
+    pub name: String,
+    /// Its address.
+    pub address: std::net::IpAddr,
+}
+
+/// What `%defaultroute` means today.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct DefaultRouteFound {
+    /// The connection.
+    pub connection: ConnectionSerial,
+    /// Our address on the default route.
+    pub source: std::net::IpAddr,
+    /// Its gateway.
+    pub gateway: Option<std::net::IpAddr>,
+}
+
+/// An order to SAs by serial number.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct OrderSa {
+    /// IKE or Child SA.
+    pub serial: SerialNo,
+    /// What to do.
+    pub request: pluto_states::Request,
+}
+
+/// A connection has retired: forget it.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct ConnectionRetired(pub ConnectionSerial);
+
+/// This host's addresses have changed.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct AddressesFound(pub Vec<LocalAddress>);
+
+/// The kernel tells something.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct KernelTells(pub KernelEvent);
+
+/// A command of whack; its outcome goes to the reporter.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Command {
+    /// What.
+    pub request: Request,
+    /// Who waits.
+    pub reporter: Reporter,
+}
+
+/// A watched actor has ended.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Exited {
+    /// Who.
+    pub who: Who,
+    /// How.
+    pub how: Exit,
+}
+
+/// A watched actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// An IKE SA.
+    IkeSa(SerialNo),
+    /// A Child SA.
+    ChildSa(SerialNo),
+    /// A connection.
+    Connection(ConnectionSerial),
+    /// The listener.
+    Listener,
+    /// The supervisor.
+    Supervisor,
+    /// Root.
+    Root,
+    /// A service.
+    Service,
+}
+
+/// How a watched actor has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// It stopped.
+    Normal,
+    /// It panicked, with this text.
+    Panicked(String),
+    /// It was killed by its supervisor.
+    Killed,
+}
+
+/// Begin the orderly stop: Delete to every peer, then answer.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct StopSessions {
+    /// Leave what the kernel has.
+    pub leave_state: bool,
+}
+
+/// How many of each there are, for tests and listings.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Census")]
+pub struct TakeCensus;
+
+/// See [`TakeCensus`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, actix::dev::MessageResponse)]
+pub struct Census {
+    /// Connections and instances.
+    pub connections: usize,
+    /// IKE SAs, half-open ones included.
+    pub ike_sas: usize,
+    /// Of them, established.
+    pub established: usize,
+    /// Child SAs.
+    pub child_sas: usize,
+}
