@@ -1,0 +1,73 @@
+//! A Child SA: its facts, and the way to the IKE SA that carries it.
+
+use crate::ike_sa::IkeSaActor;
+use crate::shell::Shell;
+use actix::{Actor, Addr, Context, Handler, Message, ResponseFuture};
+use pluto_messages::{
+    ChildDescription, ChildExpired, ChildOrder, DescribeChildSa, LifetimeOver, Order, ReadCounters,
+};
+use pluto_states::ChildUp;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The actor.
+#[derive(Debug)]
+pub struct ChildSaActor {
+    up: Arc<ChildUp>,
+    ike: Addr<IkeSaActor>,
+    shell: Rc<Shell>,
+}
+
+/// Its IKE SA was rekeyed: another one carries it now.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct NewParent(pub Addr<IkeSaActor>);
+
+impl ChildSaActor {
+    /// For an established Child SA.
+    #[must_use]
+    pub fn new(up: Arc<ChildUp>, ike: Addr<IkeSaActor>, shell: Rc<Shell>) -> Self {
+        Self { up, ike, shell }
+    }
+}
+
+impl Actor for ChildSaActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<NewParent> for ChildSaActor {
+    type Result = ();
+    fn handle(&mut self, msg: NewParent, _: &mut Self::Context) {
+        self.ike = msg.0;
+    }
+}
+
+impl Handler<ChildOrder> for ChildSaActor {
+    type Result = ();
+    fn handle(&mut self, msg: ChildOrder, _: &mut Self::Context) {
+        self.ike.do_send(Order(msg.0));
+    }
+}
+
+impl Handler<LifetimeOver> for ChildSaActor {
+    type Result = ();
+    fn handle(&mut self, msg: LifetimeOver, _: &mut Self::Context) {
+        self.ike.do_send(ChildExpired { child: self.up.child, hard: msg.hard });
+    }
+}
+
+impl Handler<DescribeChildSa> for ChildSaActor {
+    type Result = ResponseFuture<Option<ChildDescription>>;
+
+    fn handle(&mut self, msg: DescribeChildSa, _: &mut Self::Context) -> Self::Result {
+        let up = Arc::clone(&self.up);
+        let counters = msg.counters.then(|| self.shell.kernel.send(ReadCounters(self.up.child.0)));
+        Box::pin(async move {
+            let counters = match counters {
+                Some(answer) => crate::kernel::judge(answer.await).ok(),
+                None => None,
+            };
+            Some(ChildDescription { up, counters })
+        })
+    }
+}

@@ -1,0 +1,306 @@
+//! What a connection is told, and what it does about it.
+
+use super::{ConnectionActor, shunt_refusal, steps::Step};
+use actix::{Context, Handler};
+use pluto_connections::routing::{Routing, RoutingEvent};
+use pluto_connections::{Kind, SerialNo};
+use pluto_messages::{
+    ChildCameUp, ChildWentDown, ConnectionChanged, ConnectionDescription, DescribeConnection,
+    IkeNews, Initiate, OrderSa, Retire, SetRouted, TakeDown, TrafficWaits,
+};
+use pluto_states::{DownReason, Finish, Level, Request};
+use pluto_whack::codes;
+use std::sync::Arc;
+
+impl ConnectionActor {
+    pub(super) fn order(&self, serial: SerialNo, request: Request) {
+        if let Some(supervisor) = self.shell.supervisor.upgrade() {
+            supervisor.do_send(OrderSa { serial, request });
+        }
+    }
+
+    /// Deletes the SAs that it has or is making.
+    fn delete_sas(&mut self, ctx: &mut Context<Self>) {
+        self.cancel_next_attempt(ctx);
+        for ike in [self.negotiating, self.established].into_iter().flatten() {
+            self.order(ike, Request::DeleteIke);
+        }
+        if self.established.is_none() && self.negotiating.is_none() {
+            if let Some(child) = &self.child {
+                self.order(child.child, Request::DeleteChild(child.child));
+            }
+        }
+    }
+
+    /// An attempt came to nothing: tells whoever waits, and lets the routing table decide
+    /// what comes next.
+    fn attempt_failed(&mut self, code: u16, why: &str, ctx: &mut Context<Self>) {
+        if !self.attached.is_empty() || code != 0 {
+            self.fail(code, why);
+        }
+        if !self.route(RoutingEvent::TeardownIke, ctx) {
+            self.work(ctx);
+        }
+    }
+
+    fn ike_ended(&mut self, ike: SerialNo, finish: &Finish, ctx: &mut Context<Self>) {
+        if self.established == Some(ike) {
+            self.established = None;
+        }
+        if self.negotiating != Some(ike) {
+            return self.work(ctx);
+        }
+        self.negotiating = None;
+        match finish {
+            // It became another connection's.
+            Finish::Replaced(_) => self.work(ctx),
+            Finish::TimedOut => {
+                self.attempt_failed(
+                    codes::NORETRANSMISSION,
+                    "no answer from the peer; given up",
+                    ctx,
+                );
+            }
+            Finish::Failed(why) => self.attempt_failed(codes::FATAL, &why.clone(), ctx),
+            Finish::Deleted | Finish::PeerDeleted | Finish::Expired => {
+                let why =
+                    if *finish == Finish::PeerDeleted { "deleted by the peer" } else { "deleted" };
+                let waited = !self.attached.is_empty();
+                self.attempt_failed(if waited { codes::FATAL } else { 0 }, why, ctx);
+            }
+        }
+    }
+}
+
+impl Handler<Initiate> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: Initiate, ctx: &mut Self::Context) {
+        if self.retiring {
+            return;
+        }
+        if self.wishes.never_negotiate {
+            let (code, why) = shunt_refusal();
+            return msg.reporter.say(code, format!("{}: {why}", self.connection.log_name()));
+        }
+        if msg.on_demand.is_none() {
+            self.wishes.up = true;
+        }
+        if !msg.asynchronous {
+            self.attach(msg.reporter);
+        }
+        self.cancel_next_attempt(ctx);
+        if let Some(child) = &self.child {
+            let text = format!("already up: Child SA {} is established", child.child);
+            self.log(Level::Info, &text);
+            return self.release();
+        }
+        self.steps.push_back(Step::Initiate);
+        self.work(ctx);
+    }
+}
+
+impl Handler<SetRouted> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: SetRouted, ctx: &mut Self::Context) {
+        self.attach(msg.reporter);
+        self.wishes.route = msg.on;
+        if msg.on && self.connection.kind() == Kind::Template {
+            self.wishes.route = false;
+            return self.fail(
+                codes::ROUTE,
+                "cannot route: the peer's address is %any; route needs one peer",
+            );
+        }
+        let event = if msg.on { RoutingEvent::Route } else { RoutingEvent::Unroute };
+        if msg.on && self.connection.local_address().is_none() {
+            self.wishes.route = false;
+            return self
+                .fail(codes::ORIENT, "cannot route: neither end is an address of this host");
+        }
+        self.route(event, ctx);
+        self.steps.push_back(Step::Release);
+        self.work(ctx);
+    }
+}
+
+impl Handler<TakeDown> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: TakeDown, ctx: &mut Self::Context) {
+        self.wishes.up = false;
+        self.wishes.keep = false;
+        if self.child.is_none() && self.negotiating.is_none() && self.established.is_none() {
+            self.cancel_next_attempt(ctx);
+            self.log(Level::Info, "connection is already down");
+            let text = format!("{}: connection is already down", self.connection.log_name());
+            return msg.reporter.say(0, text);
+        }
+        self.attach(msg.reporter.clone());
+        self.leaving.push(msg.reporter);
+        self.delete_sas(ctx);
+    }
+}
+
+impl Handler<Retire> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: Retire, ctx: &mut Self::Context) {
+        self.retiring = true;
+        self.leave_state = msg.leave_state;
+        self.wishes.up = false;
+        self.wishes.keep = false;
+        self.wishes.route = false;
+        if self.child.is_some() || self.established.is_some() || self.negotiating.is_some() {
+            self.log(Level::Info, "terminating SAs using this connection");
+        }
+        self.leaving.push(msg.reporter);
+        self.delete_sas(ctx);
+        if matches!(
+            self.routing,
+            Routing::RoutedOndemand | Routing::RoutedNeverNegotiate | Routing::RoutedFailure
+        ) {
+            self.route(RoutingEvent::Unroute, ctx);
+        }
+        self.work(ctx);
+    }
+}
+
+impl Handler<IkeNews> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: IkeNews, ctx: &mut Self::Context) {
+        match msg {
+            IkeNews::Began(ike) => {
+                if self.negotiating.is_none() {
+                    self.negotiating = Some(ike);
+                }
+                if self.retiring {
+                    self.order(ike, Request::DeleteIke);
+                }
+            }
+            IkeNews::Established(ike) => {
+                if self.negotiating == Some(ike) {
+                    self.negotiating = None;
+                }
+                self.established = Some(ike);
+                self.route(RoutingEvent::EstablishIke, ctx);
+            }
+            IkeNews::Ended(ike, finish) => self.ike_ended(ike, &finish, ctx),
+        }
+    }
+}
+
+impl Handler<ChildCameUp> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: ChildCameUp, ctx: &mut Self::Context) {
+        let up = msg.0;
+        if let Some(old) = self.child.replace(Arc::clone(&up)) {
+            self.others.push(old.child);
+        }
+        self.revival.reset();
+        self.failure = None;
+        self.cancel_next_attempt(ctx);
+        self.route(RoutingEvent::EstablishInbound, ctx);
+        self.route(RoutingEvent::EstablishOutbound, ctx);
+        self.steps.push_back(Step::Release);
+        self.work(ctx);
+        if self.retiring {
+            self.delete_sas(ctx);
+        }
+    }
+}
+
+impl Handler<ChildWentDown> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: ChildWentDown, ctx: &mut Self::Context) {
+        if self.child.as_ref().is_some_and(|child| child.child == msg.child) {
+            // The facts of the tunnel are still needed by what updown has to do.
+            self.route(RoutingEvent::TeardownChild(msg.child), ctx);
+            self.steps.push_back(Step::Forget(msg.child));
+            return self.work(ctx);
+        }
+        if let Some(place) = self.others.iter().position(|other| *other == msg.child) {
+            self.others.swap_remove(place);
+            return self.work(ctx);
+        }
+        // A Child SA that never came up; its IKE SA may live on without it.
+        let why = match &msg.reason {
+            DownReason::Refused(notify) => Some(format!("the peer refused the Child SA: {notify}")),
+            DownReason::Unacceptable(why) => {
+                Some(format!("the peer's answer is not acceptable: {why}"))
+            }
+            DownReason::Kernel(fault) => {
+                Some(format!("the kernel could not install the Child SA: {fault}"))
+            }
+            _ => None,
+        };
+        if let Some(why) = why {
+            self.fail(codes::FATAL, &why);
+            if let Some(ike) = self.established.or(self.negotiating) {
+                self.order(ike, Request::DeleteIke);
+            }
+            self.route(RoutingEvent::TeardownChild(msg.child), ctx);
+        }
+        self.work(ctx);
+    }
+}
+
+impl Handler<ConnectionChanged> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: ConnectionChanged, ctx: &mut Self::Context) {
+        let was_oriented = self.connection.local_address().is_some();
+        self.connection = msg.0;
+        let oriented = self.connection.local_address().is_some();
+        if oriented == was_oriented {
+            return;
+        }
+        self.log(
+            Level::Info,
+            if oriented { "oriented" } else { "no longer oriented: its address is gone" },
+        );
+        if oriented {
+            if self.wishes.route && self.routing == Routing::Unrouted {
+                self.route(RoutingEvent::Route, ctx);
+            }
+            if self.wishes.up && self.child.is_none() && self.negotiating.is_none() {
+                self.cancel_next_attempt(ctx);
+                self.steps.push_back(Step::Initiate);
+            }
+        }
+        self.work(ctx);
+    }
+}
+
+impl Handler<TrafficWaits> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: TrafficWaits, ctx: &mut Self::Context) {
+        if self.retiring || self.child.is_some() || self.negotiating.is_some() {
+            return;
+        }
+        self.log(Level::Info, &format!("initiate on-demand for packet {}", msg.packet));
+        self.steps.push_back(Step::Initiate);
+        self.work(ctx);
+    }
+}
+
+impl Handler<DescribeConnection> for ConnectionActor {
+    type Result = ConnectionDescription;
+
+    fn handle(&mut self, _: DescribeConnection, _: &mut Self::Context) -> ConnectionDescription {
+        ConnectionDescription {
+            routing: self.routing,
+            wishes: self.wishes,
+            negotiating_ike: self.negotiating,
+            established_ike: self.established,
+            established_child: self.child.as_ref().map(|child| child.child),
+            revival: self.next_attempt.as_ref().map(|(attempt, _)| *attempt),
+            failure: self.failure.clone(),
+        }
+    }
+}

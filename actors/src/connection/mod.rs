@@ -1,0 +1,196 @@
+//! A connection: its wishes, its routing state, its attempts, and whoever waits for it.
+//!
+//! What to do is decided by the routing table of `connections`; the work (policies,
+//! updown, the next attempt) is a queue that is worked off in order, one piece at a time,
+//! without holding up anybody.
+
+mod handlers;
+mod steps;
+
+use crate::log::{Tap, TapFilter};
+use crate::shell::Shell;
+use actix::{Actor, AsyncContext, Context, SpawnHandle};
+use pluto_connections::revival::Revival;
+use pluto_connections::routing::{self, Routing, RoutingEvent, Wishes};
+use pluto_connections::{Connection, ConnectionSerial, Kind, SerialNo};
+use pluto_messages::{ConnectionRetired, Reporter};
+use pluto_states::{ChildUp, Level};
+use pluto_whack::codes;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use steps::Step;
+
+/// What the supervisor keeps of a connection across a panic of its actor.
+#[derive(Debug, Clone, Default)]
+pub struct Adoption {
+    /// Its wishes, when they were changed by commands.
+    pub wishes: Option<Wishes>,
+    /// Its newest established Child SA.
+    pub child: Option<Arc<ChildUp>>,
+    /// Its newest IKE SA, and whether it is established.
+    pub ike: Option<(SerialNo, bool)>,
+}
+
+/// Somebody who waits: dropped, the command has ended.
+#[derive(Debug)]
+struct Attached {
+    reporter: Reporter,
+    _tap: Tap,
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct ConnectionActor {
+    connection: Arc<Connection>,
+    serial: ConnectionSerial,
+    shell: Rc<Shell>,
+    routing: Routing,
+    wishes: Wishes,
+    revival: Revival,
+    next_attempt: Option<(u32, SpawnHandle)>,
+    negotiating: Option<SerialNo>,
+    established: Option<SerialNo>,
+    child: Option<Arc<ChildUp>>,
+    /// Child SAs that are being negotiated, or are established beside the newest one.
+    others: Vec<SerialNo>,
+    steps: VecDeque<Step>,
+    working: bool,
+    attached: Vec<Attached>,
+    leaving: Vec<Reporter>,
+    retiring: bool,
+    leave_state: bool,
+    failure: Option<String>,
+}
+
+impl ConnectionActor {
+    /// For a connection of the table.
+    #[must_use]
+    pub fn new(connection: Arc<Connection>, adoption: Adoption, shell: Rc<Shell>) -> Self {
+        let wishes = adoption.wishes.unwrap_or_else(|| connection.wishes());
+        let routing =
+            if adoption.child.is_some() { Routing::RoutedTunnel } else { Routing::Unrouted };
+        let (negotiating, established) = match adoption.ike {
+            Some((ike, true)) => (None, Some(ike)),
+            Some((ike, false)) => (Some(ike), None),
+            None => (None, None),
+        };
+        Self {
+            serial: connection.serial(),
+            connection,
+            shell,
+            routing,
+            wishes,
+            revival: Revival::default(),
+            next_attempt: None,
+            negotiating,
+            established,
+            child: adoption.child,
+            others: Vec::new(),
+            steps: VecDeque::new(),
+            working: false,
+            attached: Vec::new(),
+            leaving: Vec::new(),
+            retiring: false,
+            leave_state: false,
+            failure: None,
+        }
+    }
+
+    fn log(&self, level: Level, text: &str) {
+        self.shell.log.connection(level, self.serial, &self.connection.log_name(), text);
+    }
+
+    /// A line for the log and for everybody who waits, with a code that ends up as whack's
+    /// exit status.
+    fn fail(&mut self, code: u16, text: &str) {
+        self.log(Level::Warn, text);
+        self.failure = Some(text.to_string());
+        let line = format!("{}: {text}", self.connection.log_name());
+        for attached in self.attached.drain(..) {
+            attached.reporter.say(code, line.clone());
+        }
+    }
+
+    fn attach(&mut self, reporter: Reporter) {
+        let tap = self.shell.log.tap(TapFilter::Connection(self.serial), reporter.clone());
+        self.attached.push(Attached { reporter, _tap: tap });
+    }
+
+    /// Lets everybody go who waited for what has now come true.
+    fn release(&mut self) {
+        self.attached.clear();
+    }
+
+    /// An event for the routing table; the work that follows from it is queued.
+    fn route(&mut self, event: RoutingEvent, ctx: &mut Context<Self>) -> bool {
+        let before = self.routing;
+        let Some((next, actions)) =
+            routing::transition(before, event, self.connection.kind(), self.wishes)
+        else {
+            self.log(Level::Debug, &format!("routing: {event:?} is not expected in {before:?}"));
+            return false;
+        };
+        self.log(Level::Debug, &format!("routing: {before:?} + {event:?} -> {next:?} {actions:?}"));
+        self.routing = next;
+        self.steps.extend(actions.into_iter().map(Step::Routing));
+        self.work(ctx);
+        true
+    }
+
+    fn cancel_next_attempt(&mut self, ctx: &mut Context<Self>) {
+        if let Some((_, timer)) = self.next_attempt.take() {
+            ctx.cancel_future(timer);
+        }
+    }
+
+    /// The last thing of a connection that is deleted, or of an instance without work.
+    fn retire_if_idle(&mut self) {
+        let idle = self.negotiating.is_none()
+            && self.established.is_none()
+            && self.child.is_none()
+            && self.others.is_empty()
+            && self.steps.is_empty()
+            && !self.working;
+        if !idle {
+            return;
+        }
+        self.leaving.clear();
+        let unwanted_instance = self.connection.kind() == Kind::Instance
+            && self.next_attempt.is_none()
+            && self.routing == Routing::Unrouted;
+        if self.retiring || unwanted_instance {
+            if !self.leave_state {
+                self.shell
+                    .kernel
+                    .do_send(pluto_messages::SetPolicies { connection: self.serial.0, spec: None });
+            }
+            if let Some(supervisor) = self.shell.supervisor.upgrade() {
+                supervisor.do_send(ConnectionRetired(self.serial));
+            }
+        }
+    }
+}
+
+impl Actor for ConnectionActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(0);
+        if self.wishes.never_negotiate && self.connection.kind() == Kind::Permanent {
+            self.wishes.route = true;
+        }
+        if self.child.is_none() && self.wishes.route {
+            self.route(RoutingEvent::Route, ctx);
+        }
+        if self.child.is_none() && self.wishes.up {
+            self.steps.push_back(Step::Initiate);
+            self.work(ctx);
+        }
+    }
+}
+
+/// What whack is told when a connection is never negotiated.
+fn shunt_refusal() -> (u16, &'static str) {
+    (codes::INITSHUNT, "cannot initiate: this connection is a shunt that never negotiates")
+}

@@ -1,0 +1,315 @@
+//! The queue of work of a connection.
+
+use super::ConnectionActor;
+use crate::facts;
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use pluto_connections::routing::{RoutingAction, RoutingEvent, Verb};
+use pluto_connections::{Shunt, Updown};
+use pluto_kernel::{PolicyAction, PolicySpec};
+use pluto_messages::{PeerResolved, Resolve, RunUpdown, SetPolicies, StartIke, StartRefused};
+use pluto_states::{Level, Request};
+use pluto_updown::{Means, Outcome};
+use pluto_whack::codes;
+use std::time::Duration;
+
+/// A piece of work.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Step {
+    /// What the routing table wants.
+    Routing(RoutingAction),
+    /// Resolve names if there are any, then start an IKE SA.
+    Initiate,
+    /// What was waited for has come true.
+    Release,
+    /// What had to be done for a Child SA that is gone is done.
+    Forget(pluto_connections::SerialNo),
+}
+
+/// How a piece of work has ended.
+enum Done {
+    Well,
+    /// whack's code and a sentence.
+    Badly(u16, String),
+    /// updown's verb, with what it printed.
+    Verb(Verb, Outcome, Vec<String>),
+    Started(pluto_connections::SerialNo),
+}
+
+impl ConnectionActor {
+    /// Works off the queue until a piece of work has to wait for somebody.
+    pub(super) fn work(&mut self, ctx: &mut Context<Self>) {
+        while !self.working {
+            let Some(step) = self.steps.pop_front() else { break };
+            match step {
+                Step::Routing(action) => self.act(action, ctx),
+                Step::Initiate => self.initiate(ctx),
+                Step::Release => self.release(),
+                Step::Forget(child) => {
+                    if self.child.as_ref().is_some_and(|now| now.child == child) {
+                        self.child = None;
+                    }
+                }
+            }
+        }
+        self.retire_if_idle();
+    }
+
+    fn wait_for(&mut self, work: impl Future<Output = Done> + 'static, ctx: &mut Context<Self>) {
+        self.working = true;
+        ctx.spawn(work.into_actor(self).map(|done, actor, ctx| {
+            actor.working = false;
+            actor.settle(done, ctx);
+            actor.work(ctx);
+        }));
+    }
+
+    fn act(&mut self, action: RoutingAction, ctx: &mut Context<Self>) {
+        match action {
+            RoutingAction::InstallTrap => self.policies(Some(PolicyAction::Trap), ctx),
+            RoutingAction::InstallNegotiationShunt => {
+                let pass = self.connection.negotiation_shunt() == Shunt::Pass;
+                self.policies(
+                    Some(if pass { PolicyAction::Pass } else { PolicyAction::Block }),
+                    ctx,
+                );
+            }
+            RoutingAction::InstallFailureShunt => {
+                let pass = self.connection.failure_shunt() == Shunt::Pass;
+                self.policies(
+                    Some(if pass { PolicyAction::Pass } else { PolicyAction::Block }),
+                    ctx,
+                );
+            }
+            RoutingAction::InstallNeverNegotiate => {
+                let pass = self.connection.connection_type()
+                    == pluto_connections::ConnectionType::Passthrough;
+                self.policies(
+                    Some(if pass { PolicyAction::Pass } else { PolicyAction::Block }),
+                    ctx,
+                );
+            }
+            RoutingAction::RemovePolicies => {
+                if !self.leave_state {
+                    self.policies(None, ctx);
+                }
+            }
+            RoutingAction::Updown(verb) => self.updown(verb, ctx),
+            RoutingAction::Revive => self.revive(ctx),
+            RoutingAction::RefuseRouteBusy => {
+                self.fail(codes::RTBUSY, "cannot unroute: route busy")
+            }
+        }
+    }
+
+    fn policies(&mut self, action: Option<PolicyAction>, ctx: &mut Context<Self>) {
+        let spec = match action {
+            None => None,
+            Some(action) => match self.policy_spec(action) {
+                Some(spec) => Some(spec),
+                None => {
+                    return self.fail(
+                        codes::ROUTE,
+                        "cannot route: an address of the connection is not known",
+                    );
+                }
+            },
+        };
+        let answer = self.shell.kernel.send(SetPolicies { connection: self.serial.0, spec });
+        self.wait_for(
+            async move {
+                match crate::kernel::judge(answer.await) {
+                    Ok(()) => Done::Well,
+                    Err(fault) => Done::Badly(codes::ROUTE, format!("cannot route: {fault}")),
+                }
+            },
+            ctx,
+        );
+    }
+
+    fn policy_spec(&self, action: PolicyAction) -> Option<PolicySpec> {
+        let connection = &self.connection;
+        let priority = connection.child_policies().first().map_or(0, |policy| policy.priority);
+        let transport = connection
+            .child_policies()
+            .first()
+            .is_some_and(|policy| policy.mode == pluto_connections::IpsecMode::Transport);
+        Some(PolicySpec {
+            action,
+            traffic: crate::kernel::traffic_pairs(
+                &connection.local_selectors(),
+                &connection.remote_selectors(),
+                priority,
+            ),
+            transport,
+            protocol: pluto_wire::numbers::ProtocolId::ESP,
+            local: connection.local_address()?,
+            remote: connection.remote_address()?,
+            reqid: connection.reqid(),
+            mark_in: connection.mark_in(),
+            mark_out: connection.mark_out(),
+            if_id: 0,
+        })
+    }
+
+    fn updown(&mut self, verb: Verb, ctx: &mut Context<Self>) {
+        let means = match self.connection.updown() {
+            Updown::Native => Means::Native,
+            Updown::Disabled => Means::Disabled,
+            Updown::Command(command) => Means::Script(command),
+        };
+        if means == Means::Disabled || self.leave_state {
+            return;
+        }
+        let facts = Box::new(facts::tunnel(&self.connection, self.child.as_deref(), self.wishes));
+        let run = RunUpdown { verb: facts::verb(verb), means, facts };
+        let answer = self.shell.updown.send(run);
+        self.wait_for(
+            async move {
+                match answer.await {
+                    Ok(Ok(done)) => Done::Verb(verb, done.outcome, done.output),
+                    Ok(Err(fault)) => {
+                        Done::Verb(verb, Outcome::NotRun(fault.to_string()), Vec::new())
+                    }
+                    Err(_) => Done::Well,
+                }
+            },
+            ctx,
+        );
+    }
+
+    fn revive(&mut self, ctx: &mut Context<Self>) {
+        if self.retiring || self.next_attempt.is_some() {
+            return;
+        }
+        let (attempt, wait) = self.revival.next_attempt();
+        let seconds = wait.as_secs();
+        self.log(
+            Level::Info,
+            &format!("connection is supposed to remain up; revival attempt {attempt} scheduled in {seconds} seconds"),
+        );
+        self.schedule(attempt, wait, ctx);
+    }
+
+    fn schedule(&mut self, attempt: u32, wait: Duration, ctx: &mut Context<Self>) {
+        let timer = ctx.run_later(wait, |actor, ctx| {
+            actor.next_attempt = None;
+            actor.log(
+                Level::Info,
+                &format!(
+                    "reviving connection which must remain up per local policy (serial {})",
+                    actor.serial
+                ),
+            );
+            actor.steps.push_back(Step::Initiate);
+            actor.work(ctx);
+        });
+        self.next_attempt = Some((attempt, timer));
+    }
+
+    fn initiate(&mut self, ctx: &mut Context<Self>) {
+        if self.retiring || self.negotiating.is_some() {
+            return;
+        }
+        let Some(supervisor) = self.shell.supervisor.upgrade() else { return };
+        let names = self.connection.names_to_resolve();
+        let (dns, connection) = (self.shell.dns.clone(), self.serial);
+        let refused = |refused: StartRefused| Done::Badly(refused.code, refused.why);
+        self.wait_for(
+            async move {
+                for name in names {
+                    let answer = dns.send(Resolve(name.clone())).await;
+                    match answer {
+                        Ok(Ok(Ok(addresses))) => {
+                            let Some(&address) = addresses.first() else { continue };
+                            let resolved = PeerResolved { connection, name, address };
+                            let _ = supervisor.send(resolved).await;
+                        }
+                        Ok(Ok(Err(error))) => {
+                            return Done::Badly(
+                                codes::NOPEERIP,
+                                format!("cannot resolve {name}: {error}"),
+                            );
+                        }
+                        Ok(Err(fault)) => {
+                            return Done::Badly(
+                                codes::NOPEERIP,
+                                format!("cannot resolve {name}: {fault}"),
+                            );
+                        }
+                        Err(_) => return Done::Well,
+                    }
+                }
+                match supervisor.send(StartIke { connection }).await {
+                    Ok(Ok(ike)) => Done::Started(ike),
+                    Ok(Err(why)) => refused(why),
+                    Err(_) => Done::Well,
+                }
+            },
+            ctx,
+        );
+    }
+
+    fn settle(&mut self, done: Done, ctx: &mut Context<Self>) {
+        match done {
+            Done::Well => {}
+            Done::Started(ike) => {
+                self.negotiating = Some(ike);
+                self.route(RoutingEvent::Initiated, ctx);
+            }
+            Done::Badly(code, why) => {
+                self.fail(code, &why);
+                let never_came_up =
+                    self.wishes.up && self.child.is_none() && self.negotiating.is_none();
+                if never_came_up && matches!(code, codes::NOPEERIP) {
+                    self.revive(ctx);
+                }
+            }
+            Done::Verb(verb, outcome, output) => self.verb_done(verb, &outcome, output, ctx),
+        }
+    }
+
+    fn verb_done(
+        &mut self,
+        verb: Verb,
+        outcome: &Outcome,
+        output: Vec<String>,
+        _: &mut Context<Self>,
+    ) {
+        let name = facts::verb_name(verb);
+        let serial = self.child.as_ref().map(|child| child.child);
+        let log_name = self.connection.log_name();
+        let subject =
+            crate::log::Subject { name: Some(&log_name), connection: Some(self.serial), serial };
+        for line in output {
+            self.shell.log.line(
+                Level::Info,
+                &subject,
+                format_args!("command \"{name}\" output: {line}"),
+            );
+        }
+        let trouble = match outcome {
+            Outcome::Success => return,
+            Outcome::Exited(status) => format!("command \"{name}\": exited with status {status}"),
+            Outcome::Signalled(signal) => format!("command \"{name}\": killed by signal {signal}"),
+            Outcome::TimedOut(limit) => {
+                format!(
+                    "command \"{name}\": killed, it had not ended after {} seconds",
+                    limit.as_secs()
+                )
+            }
+            Outcome::NotRun(why) => format!("command \"{name}\": {why}"),
+        };
+        self.shell.log.line(Level::Warn, &subject, format_args!("{trouble}"));
+        // Only what carries traffic there is worth giving the tunnel up for (reference:
+        // updown-env, 2).
+        if matches!(verb, Verb::Route | Verb::Up) {
+            self.steps.clear();
+            if let Some(child) = &self.child {
+                self.order(child.child, Request::DeleteChild(child.child));
+                self.fail(codes::ROUTE, &format!("{trouble}; the Child SA is deleted"));
+            } else {
+                self.fail(codes::ROUTE, &trouble);
+            }
+        }
+    }
+}

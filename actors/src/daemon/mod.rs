@@ -1,0 +1,262 @@
+//! The daemon around the tree: command line, lock file, fork, signals, the end.
+
+mod background;
+mod lock;
+
+use crate::jobs::Jobs;
+use crate::listener::Thresholds;
+use crate::log::{Format, Log, Target};
+use crate::root::{self, Parts, Tree};
+use crate::sockets::{Ports, Sockets};
+use crate::supervisor::Settings;
+use crate::watch;
+use crate::whack::ControlSocket;
+use background::Readiness;
+use lock::{Lock, LockError};
+use pluto_crypto::SystemEntropy;
+use pluto_kernel::{Protostack, XfrmOptions};
+use pluto_messages::{Hangup, Shutdown};
+use pluto_whack::pluto_options::{
+    DdosMode, KernelChoice, PlutoCommand, PlutoCommandLine, PlutoOptions,
+};
+use std::process::ExitCode;
+use std::rc::Rc;
+
+/// Exit statuses (reference: output-formats, 2).
+mod status {
+    pub(super) const FAIL: u8 = 1;
+    pub(super) const SOCKET: u8 = 2;
+    pub(super) const FORK: u8 = 3;
+    pub(super) const KERNEL: u8 = 5;
+    pub(super) const LOCK: u8 = 10;
+}
+
+/// Why the daemon did not start: exit status and sentence.
+struct Failure(u8, String);
+
+/// Runs `pluto` with the arguments behind its name.
+#[must_use]
+pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
+    let mut read = |path: &str| std::fs::read_to_string(path);
+    let line = match PlutoCommandLine::parse(arguments, &mut read) {
+        Ok(line) => line,
+        Err(complaint) => {
+            eprintln!("{}", complaint.text);
+            if complaint.see_help {
+                eprintln!("For usage information: pluto --help");
+            }
+            return ExitCode::from(complaint.status);
+        }
+    };
+    match line.command {
+        PlutoCommand::Print(text) => {
+            println!("{}", text.trim_end());
+            ExitCode::SUCCESS
+        }
+        PlutoCommand::Selftest => selftest(),
+        PlutoCommand::Run(options) => match run(&options, &line.warnings) {
+            Ok(code) => code,
+            Err(Failure(status, why)) => {
+                eprintln!("pluto: {why}");
+                ExitCode::from(status)
+            }
+        },
+    }
+}
+
+fn selftest() -> ExitCode {
+    match pluto_crypto::selftest() {
+        Ok(()) => {
+            println!("all algorithms give the known answers");
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("pluto: selftest: {why}");
+            ExitCode::from(status::FAIL)
+        }
+    }
+}
+
+fn log_target(options: &PlutoOptions) -> Target {
+    match &options.logfile {
+        _ if options.stderrlog => Target::Stderr { format: Format::Text, time: false },
+        Some(path) => Target::File {
+            path: path.clone(),
+            append: options.log_append,
+            format: Format::Text,
+            time: options.log_time,
+        },
+        None => Target::Syslog,
+    }
+}
+
+/// Everything that can fail early is tried before the fork, so that whoever started the
+/// daemon sees it fail.
+fn run(options: &PlutoOptions, warnings: &[String]) -> Result<ExitCode, Failure> {
+    std::fs::create_dir_all(&options.rundir).map_err(|e| {
+        Failure(status::FAIL, format!("cannot make \"{}\": {e}", options.rundir.display()))
+    })?;
+    let lock = Lock::take(&options.pid_file()).map_err(|error| match error {
+        LockError::Taken(_) => Failure(status::LOCK, error.to_string()),
+        LockError::Io(_) => Failure(status::FAIL, error.to_string()),
+    })?;
+    let path = options.control_socket();
+    let control = ControlSocket::open(&path).map_err(|e| {
+        Failure(status::SOCKET, format!("cannot open control socket \"{}\": {e}", path.display()))
+    })?;
+    let target = log_target(options);
+    target.check().map_err(|e| Failure(status::FAIL, e.to_string()))?;
+    let stack = match options.kernel {
+        KernelChoice::Xfrm => Protostack::Xfrm,
+        KernelChoice::None => Protostack::None,
+    };
+    let backend = pluto_kernel::choose(stack, &XfrmOptions::default())
+        .map_err(|e| Failure(status::KERNEL, format!("kernel: {e}")))?;
+
+    let readiness = if options.nofork {
+        Readiness::Foreground
+    } else {
+        match background::fork().map_err(|e| Failure(status::FORK, format!("fork: {e}")))? {
+            background::Forked::Parent(code) => {
+                // Lock and socket are the child's now.
+                std::mem::forget(lock);
+                std::mem::forget(control);
+                return Ok(code);
+            }
+            background::Forked::Child(readiness) => readiness,
+        }
+    };
+    lock.write_pid().map_err(|e| Failure(status::FAIL, e.to_string()))?;
+    let log = Log::open(&target).map_err(|e| Failure(status::FAIL, e.to_string()))?;
+    log.set_classes(options.debug);
+    log.info(&format!(
+        "Starting Pluto (Version {}) pid:{}",
+        pluto_whack::VERSION,
+        std::process::id()
+    ));
+    for line in warnings.iter().chain(&backend.notes) {
+        log.info(line);
+    }
+    if let Some(stale) = lock.stale() {
+        log.info(&format!("took over the lock file of process {stale}, which is gone"));
+    }
+    watch::install_hook();
+    let code = serve(options, backend, control, log.clone(), readiness)?;
+    log.close();
+    drop(lock);
+    Ok(code)
+}
+
+fn threads(options: &PlutoOptions) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    options.nhelpers.unwrap_or(if processors < 4 {
+        processors
+    } else {
+        processors.saturating_sub(1)
+    })
+}
+
+fn thresholds(options: &PlutoOptions) -> Thresholds {
+    let cookies = match options.ddos_mode {
+        DdosMode::Auto => options.ddos_ike_threshold,
+        DdosMode::Busy => 0,
+        DdosMode::Unlimited => usize::MAX,
+    };
+    Thresholds { cookies, most_half_open: options.max_halfopen_ike }
+}
+
+fn serve(
+    options: &PlutoOptions,
+    backend: pluto_kernel::Backend,
+    control: ControlSocket,
+    log: Log,
+    readiness: Readiness,
+) -> Result<ExitCode, Failure> {
+    let jobs = Jobs::new(threads(options))
+        .map_err(|e| Failure(status::FAIL, format!("helper threads: {e}")))?;
+    let system = actix_rt::System::new();
+    let status = system.block_on(async {
+        let ports = Ports {
+            ike: options.ikeport,
+            nat: options.natikeport,
+            only: options.listen,
+            interfaces: options.interfaces.clone(),
+            buffer: usize::try_from(options.ike_socket_bufsize).ok().filter(|size| *size != 0),
+            kernel_decapsulates: options.kernel == KernelChoice::Xfrm,
+        };
+        let sockets = Rc::new(Sockets::new(ports, log.clone()));
+        let resolver = pluto_dns::HickoryResolver::system(pluto_dns::Preference::Ipv4First);
+        let mut kernel = Some(backend.kernel);
+        let tree = root::start(Parts {
+            log: log.clone(),
+            jobs,
+            // After a panic the old backend's ledger and sockets go on: a netlink request has
+            // no state of its own to be broken.
+            kernel: Box::new(move |old| {
+                old.or_else(|| kernel.take())
+                    .unwrap_or_else(|| Box::<pluto_kernel::NoneKernel>::default())
+            }),
+            events: Some(backend.events),
+            secrets_file: options.secretsfile.clone().into(),
+            secrets: None,
+            resolver: Box::new(resolver),
+            updown_limit: options.updown_timeout,
+            transport: Rc::clone(&sockets) as Rc<dyn crate::shell::Transport>,
+            sockets,
+            entropy: Box::new(SystemEntropy),
+            settings: Settings {
+                thresholds: thresholds(options),
+                uniqueids: options.uniqueids,
+                setup: options.facts(),
+                nat_port: options.natikeport,
+                keep_alive: options.keep_alive,
+            },
+            fault: None,
+        });
+        supervise(tree, control, log, readiness).await
+    });
+    Ok(ExitCode::from(u8::try_from(status).unwrap_or(status::FAIL)))
+}
+
+/// Serves whack and signals until the tree has stopped; its exit status comes back.
+async fn supervise(tree: Tree, control: ControlSocket, log: Log, readiness: Readiness) -> i32 {
+    let root = tree.root.clone();
+    let to_root = root.clone();
+    let interrupted = move || to_root.do_send(Shutdown { leave_state: false, reporter: None });
+    if let Err(error) = ctrlc::set_handler(interrupted) {
+        log.warn(&format!("SIGINT is not handled: {error}"));
+    }
+    actix_rt::spawn(signals(root, log.clone()));
+    let whack = log.clone();
+    actix_rt::spawn(async move {
+        if let Err(error) = control.serve(tree.supervisor, whack.clone()).await {
+            whack.error(&format!("control socket: {error}"));
+        }
+    });
+    readiness.tell();
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let status = tree.stopped.await.unwrap_or(1);
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    // Let the last replies and lines of log out.
+    tokio::task::yield_now().await;
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    status
+}
+
+async fn signals(root: actix::Addr<root::Root>, log: Log) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut hangup), Ok(mut terminate)) =
+        (signal(SignalKind::hangup()), signal(SignalKind::terminate()))
+    else {
+        return log.error("signals are not handled");
+    };
+    loop {
+        tokio::select! {
+            Some(()) = hangup.recv() => root.do_send(Hangup),
+            Some(()) = terminate.recv() => {
+                root.do_send(Shutdown { leave_state: false, reporter: None });
+            }
+            else => return,
+        }
+    }
+}

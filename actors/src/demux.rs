@@ -1,0 +1,163 @@
+//! Which IKE SA a datagram is for, by its header alone.
+
+use actix::Recipient;
+use pluto_messages::DatagramArrived;
+use pluto_wire::numbers::ExchangeType;
+use pluto_wire::{Header, IkeSpi, NON_ESP_MARKER, Version};
+use rustc_hash::FxHashMap;
+use std::net::SocketAddr;
+
+/// The initiator's SPI and address: by them a first request that is sent again is known.
+pub type FirstRequest = (IkeSpi, SocketAddr);
+
+#[derive(Debug)]
+struct Entry {
+    ike: Recipient<DatagramArrived>,
+    first_request: Option<FirstRequest>,
+    half_open: bool,
+}
+
+/// The table. It outlives the listener, so that a listener that is started again finds it.
+#[derive(Debug, Default)]
+pub struct Demux {
+    by_spi: FxHashMap<IkeSpi, Entry>,
+    first_requests: FxHashMap<FirstRequest, IkeSpi>,
+    half_open: usize,
+}
+
+/// Where a datagram goes.
+#[derive(Debug)]
+pub enum Route<'a> {
+    /// To this SA.
+    To(&'a Recipient<DatagramArrived>),
+    /// It asks for a new SA.
+    New,
+    /// Nowhere, for this reason.
+    Nowhere(&'static str),
+}
+
+impl Demux {
+    /// An IKE SA lives under this SPI of ours. A responder is half-open at first.
+    pub fn register(
+        &mut self,
+        ours: IkeSpi,
+        first_request: Option<FirstRequest>,
+        ike: Recipient<DatagramArrived>,
+    ) {
+        self.forget(ours);
+        let half_open = first_request.is_some();
+        if let Some(first) = first_request {
+            self.first_requests.insert(first, ours);
+        }
+        self.half_open = self.half_open.saturating_add(usize::from(half_open));
+        self.by_spi.insert(ours, Entry { ike, first_request, half_open });
+    }
+
+    /// A responder is established.
+    pub fn no_longer_half_open(&mut self, ours: IkeSpi) {
+        if let Some(entry) = self.by_spi.get_mut(&ours) {
+            self.half_open = self.half_open.saturating_sub(usize::from(entry.half_open));
+            entry.half_open = false;
+        }
+    }
+
+    /// An IKE SA is gone.
+    pub fn forget(&mut self, ours: IkeSpi) {
+        if let Some(entry) = self.by_spi.remove(&ours) {
+            self.half_open = self.half_open.saturating_sub(usize::from(entry.half_open));
+            if let Some(first) = entry.first_request {
+                self.first_requests.remove(&first);
+            }
+        }
+    }
+
+    /// Whether an SPI is taken.
+    #[must_use]
+    pub fn knows(&self, ours: IkeSpi) -> bool {
+        self.by_spi.contains_key(&ours)
+    }
+
+    /// SPIs.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_spi.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_spi.is_empty()
+    }
+
+    /// Half-open responders.
+    #[must_use]
+    pub fn half_open(&self) -> usize {
+        self.half_open
+    }
+
+    /// Where a message with this header from `remote` goes.
+    #[must_use]
+    pub fn route(&self, header: &Header, remote: SocketAddr) -> Route<'_> {
+        if header.version.major != Version::V2.major {
+            return Route::Nowhere("unsupported IKE version");
+        }
+        let ours = if header.flags.from_initiator() {
+            header.spis.responder
+        } else {
+            header.spis.initiator
+        };
+        if !ours.is_zero() {
+            return match self.by_spi.get(&ours) {
+                Some(entry) => Route::To(&entry.ike),
+                None => Route::Nowhere("no IKE SA has this SPI"),
+            };
+        }
+        let first = header.exchange == ExchangeType::IKE_SA_INIT
+            && header.flags.from_initiator()
+            && !header.flags.is_response()
+            && header.message_id.0 == 0
+            && !header.spis.initiator.is_zero();
+        if !first {
+            return Route::Nowhere("no SPI, and not a first request");
+        }
+        let known = self
+            .first_requests
+            .get(&(header.spis.initiator, remote))
+            .and_then(|spi| self.by_spi.get(spi));
+        known.map_or(Route::New, |entry| Route::To(&entry.ike))
+    }
+}
+
+/// What arrived on a port where ESP in UDP arrives too.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Inside<'a> {
+    /// An IKE message, without its marker.
+    Ike(&'a [u8]),
+    /// A NAT keepalive.
+    Keepalive,
+    /// ESP.
+    Esp(&'a [u8]),
+}
+
+/// Tells IKE from ESP by the first four octets (RFC 3948, 2.2 and 2.3).
+#[must_use]
+pub fn unmark(bytes: &[u8]) -> Inside<'_> {
+    match bytes.strip_prefix(&NON_ESP_MARKER) {
+        Some(ike) => Inside::Ike(ike),
+        None if bytes == [0xff] => Inside::Keepalive,
+        None => Inside::Esp(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Inside, unmark};
+
+    #[test]
+    fn the_marker_tells_ike_from_esp() {
+        assert_eq!(unmark(&[0, 0, 0, 0, 1, 2]), Inside::Ike(&[1, 2]));
+        assert_eq!(unmark(&[0xff]), Inside::Keepalive);
+        assert_eq!(unmark(&[0, 0, 1, 0, 9]), Inside::Esp(&[0, 0, 1, 0, 9]));
+        assert_eq!(unmark(&[]), Inside::Esp(&[]));
+    }
+}

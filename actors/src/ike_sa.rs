@@ -1,0 +1,292 @@
+//! An IKE SA: gives inputs to its state machine, and carries the outputs out in order.
+//!
+//! The machine handles an input on a copy, and the copy is kept when it returns. A panic
+//! inside leaves the SA as it was before that message; three within a minute end the SA,
+//! and only it.
+
+use crate::jobs::Priority;
+use crate::log::Subject;
+use crate::shell::Shell;
+use crate::watch;
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture,
+};
+use pluto_connections::{ConnectionSerial, SerialNo};
+use pluto_messages::{
+    ChildExpired, ChildSaNews, ComputePskAuth, DatagramArrived, DescribeIkeSa, FindChildConnection,
+    FindConnection, IkeSaDescription, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, Order,
+};
+use pluto_states::{
+    Ask, AskId, AskResult, Finish, IkeSa, Input, Instant, JobResult, KernelRequest, KernelResult,
+    Level, Outbox, Output,
+};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Panics within [`PANIC_WINDOW`] that end an SA.
+pub const MOST_PANICS: usize = 3;
+/// See [`MOST_PANICS`].
+pub const PANIC_WINDOW: Duration = Duration::from_secs(60);
+
+/// The actor of an IKE SA.
+pub struct IkeSaActor {
+    sa: IkeSa,
+    serial: SerialNo,
+    first: Option<Input>,
+    shell: Rc<Shell>,
+    timer: Option<(Instant, SpawnHandle)>,
+    panics: u32,
+    recent_panics: VecDeque<Instant>,
+    finished: bool,
+    out: Outbox,
+}
+
+impl std::fmt::Debug for IkeSaActor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IkeSaActor").field("serial", &self.serial).finish_non_exhaustive()
+    }
+}
+
+impl IkeSaActor {
+    /// Around a machine; `first` is handled as soon as the actor runs.
+    #[must_use]
+    pub fn new(sa: IkeSa, first: Option<Input>, shell: Rc<Shell>) -> Self {
+        let serial = sa.serial();
+        Self {
+            sa,
+            serial,
+            first,
+            shell,
+            timer: None,
+            panics: 0,
+            recent_panics: VecDeque::new(),
+            finished: false,
+            out: Vec::new(),
+        }
+    }
+
+    fn connection(&self) -> ConnectionSerial {
+        self.sa.summary().policy.connection
+    }
+
+    /// One input: on a copy, which is kept when the machine returns.
+    fn step(&mut self, input: Input, ctx: &mut Context<Self>) {
+        if self.finished {
+            return;
+        }
+        let mut copy = self.sa.clone();
+        let mut out = std::mem::take(&mut self.out);
+        match watch::contain(|| self.shell.handle(&mut copy, input, &mut out)) {
+            Ok(()) => {
+                self.sa = copy;
+                for output in out.drain(..) {
+                    self.perform(output, ctx);
+                }
+                self.out = out;
+            }
+            Err(text) => self.survive(&text, ctx),
+        }
+        self.arm(ctx);
+    }
+
+    fn survive(&mut self, text: &str, ctx: &mut Context<Self>) {
+        self.panics = self.panics.saturating_add(1);
+        let now = self.shell.clock.now();
+        self.recent_panics.retain(|at| now.since(*at) < PANIC_WINDOW);
+        self.recent_panics.push_back(now);
+        let summary = self.sa.summary();
+        let subject = Subject {
+            name: Some(&summary.policy.log_name),
+            connection: Some(summary.policy.connection),
+            serial: Some(self.serial),
+        };
+        let log = &self.shell.log;
+        log.line(
+            Level::Error,
+            &subject,
+            format_args!("internal error; the message is dropped: {text}"),
+        );
+        if self.recent_panics.len() >= MOST_PANICS {
+            let why = format!("{MOST_PANICS} internal errors within {} s", PANIC_WINDOW.as_secs());
+            log.line(Level::Error, &subject, format_args!("{why}: this IKE SA ends"));
+            self.finish(Finish::Failed(why), ctx);
+        }
+    }
+
+    fn finish(&mut self, finish: Finish, ctx: &mut Context<Self>) {
+        if !self.finished {
+            self.finished = true;
+            self.tell(IkeSaFinished { ike: self.serial, finish });
+            ctx.stop();
+        }
+    }
+
+    /// Tells the supervisor; nobody waits for it.
+    fn tell<M>(&self, message: M)
+    where
+        M: actix::Message<Result: Send> + Send + 'static,
+        crate::supervisor::Supervisor: Handler<M>,
+    {
+        if let Some(supervisor) = self.shell.supervisor.upgrade() {
+            supervisor.do_send(message);
+        }
+    }
+
+    fn perform(&mut self, output: Output, ctx: &mut Context<Self>) {
+        match output {
+            Output::Transmit(datagram) => self.shell.transport.transmit(&datagram),
+            Output::Keepalive { local, remote } => self.shell.transport.keepalive(local, remote),
+            Output::Story(story) => self.shell.log.story(self.connection(), &story),
+            Output::Job(id, job) => {
+                let priority = if self.sa.is_initiator() || self.sa.summary().established {
+                    Priority::High
+                } else {
+                    Priority::Low
+                };
+                let result = self.shell.jobs.run(priority, move || job.run());
+                let done = result.into_actor(self).map(move |result, actor, ctx| {
+                    actor.step(Input::JobDone(id, result.unwrap_or(JobResult::Lost)), ctx);
+                });
+                ctx.spawn(done);
+            }
+            Output::Ask(id, ask) => self.ask(id, ask, ctx),
+            Output::Kernel(request) => self.kernel(request, ctx),
+            Output::Child(event) => self.tell(ChildSaNews { ike: self.serial, event }),
+            Output::Established(established) => self.tell(IkeSaEstablished(established)),
+            Output::Successor(successor) => {
+                self.tell(IkeSaSucceeded { old: self.serial, successor })
+            }
+            Output::Finished(finish) => self.finish(finish, ctx),
+        }
+    }
+
+    fn ask(&mut self, id: AskId, ask: Ask, ctx: &mut Context<Self>) {
+        match ask {
+            Ask::Psk(question) => {
+                let answer = self.shell.secrets.send(ComputePskAuth(question));
+                ctx.spawn(answer.into_actor(self).map(move |answer, actor, ctx| {
+                    let answer = match answer {
+                        Ok(Ok(macs)) => AskResult::Psk(macs),
+                        _ => AskResult::Lost,
+                    };
+                    actor.step(Input::AskDone(id, answer), ctx);
+                }));
+            }
+            Ask::Connection(lookup) => {
+                self.ask_supervisor(id, FindConnection { ike: self.serial, lookup }, ctx)
+            }
+            Ask::Child(lookup) => {
+                self.ask_supervisor(id, FindChildConnection { ike: self.serial, lookup }, ctx)
+            }
+        }
+    }
+
+    fn ask_supervisor<M>(&mut self, id: AskId, question: M, ctx: &mut Context<Self>)
+    where
+        M: actix::Message<Result = Result<AskResult, pluto_messages::Fault>> + Send + 'static,
+        crate::supervisor::Supervisor: Handler<M>,
+    {
+        let supervisor = self.shell.supervisor.upgrade();
+        let answer = async move {
+            match supervisor {
+                Some(supervisor) => supervisor.send(question).await.ok().and_then(Result::ok),
+                None => None,
+            }
+        };
+        ctx.spawn(answer.into_actor(self).map(move |answer, actor, ctx| {
+            actor.step(Input::AskDone(id, answer.unwrap_or(AskResult::Lost)), ctx);
+        }));
+    }
+
+    fn kernel(&mut self, request: KernelRequest, ctx: &mut Context<Self>) {
+        match request {
+            KernelRequest::AllocateSpi { child, protocol, local, remote, reqid } => {
+                let request =
+                    pluto_kernel::SpiRequest { child: child.0, protocol, remote, local, reqid };
+                let answer = self.shell.kernel.send(pluto_messages::AllocateSpi(request));
+                ctx.spawn(answer.into_actor(self).map(move |answer, actor, ctx| {
+                    let spi = crate::kernel::judge(answer).map(pluto_states::ChildSpi);
+                    actor.step(Input::KernelDone(KernelResult::Spi(child, spi)), ctx);
+                }));
+            }
+            KernelRequest::Install(install) => {
+                let child = install.child;
+                let spec = crate::kernel::sa_pair_spec(&install);
+                let answer = self.shell.kernel.send(pluto_messages::InstallSaPair(Box::new(spec)));
+                ctx.spawn(answer.into_actor(self).map(move |answer, actor, ctx| {
+                    let done = crate::kernel::judge(answer);
+                    actor.step(Input::KernelDone(KernelResult::Installed(child, done)), ctx);
+                }));
+            }
+            KernelRequest::Remove(child) => {
+                self.shell.kernel.do_send(pluto_messages::RemoveSaPair(child.0));
+            }
+        }
+    }
+
+    /// Keeps one timer, for the machine's next deadline.
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let deadline = if self.finished { None } else { self.sa.deadline() };
+        match (&self.timer, deadline) {
+            (Some((armed, _)), Some(wanted)) if *armed == wanted => return,
+            (None, None) => return,
+            _ => {}
+        }
+        if let Some((_, handle)) = self.timer.take() {
+            ctx.cancel_future(handle);
+        }
+        if let Some(at) = deadline {
+            let handle = ctx.run_later(self.shell.clock.until(at), |actor, ctx| {
+                actor.timer = None;
+                actor.step(Input::Timer, ctx);
+            });
+            self.timer = Some((at, handle));
+        }
+    }
+}
+
+impl Actor for IkeSaActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(first) = self.first.take() {
+            self.step(first, ctx);
+        } else {
+            self.arm(ctx);
+        }
+    }
+}
+
+impl Handler<DatagramArrived> for IkeSaActor {
+    type Result = ();
+    fn handle(&mut self, msg: DatagramArrived, ctx: &mut Self::Context) {
+        self.step(Input::Datagram(msg.0), ctx);
+    }
+}
+
+impl Handler<Order> for IkeSaActor {
+    type Result = ();
+    fn handle(&mut self, msg: Order, ctx: &mut Self::Context) {
+        self.step(Input::Request(msg.0), ctx);
+    }
+}
+
+impl Handler<ChildExpired> for IkeSaActor {
+    type Result = ();
+    fn handle(&mut self, msg: ChildExpired, ctx: &mut Self::Context) {
+        let expired = KernelResult::Expired { child: msg.child, hard: msg.hard };
+        self.step(Input::KernelDone(expired), ctx);
+    }
+}
+
+impl Handler<DescribeIkeSa> for IkeSaActor {
+    type Result = IkeSaDescription;
+    fn handle(&mut self, _: DescribeIkeSa, _: &mut Self::Context) -> IkeSaDescription {
+        IkeSaDescription {
+            summary: self.sa.summary(),
+            panics: self.panics,
+            now: self.shell.clock.now(),
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The kernel service: one backend, asked by message; its events go to the supervisor.
+
+use crate::log::Log;
+use crate::service::{Factory, Service};
+use actix::{Actor, ActorFuture, AsyncContext, Context, Handler, MailboxError, Recipient};
+use pluto_connections::Selector;
+use pluto_kernel::{Events, Kernel, KernelError, SaKeys, SaPairSpec, Traffic, TrafficPair};
+use pluto_messages::{
+    AllocateSpi, ChangeRoutes, DescribeKernel, Escalated, Fault, FlushKernel, InstallSaPair,
+    KernelAnswer, KernelDescription, KernelTells, ListAddresses, ReadCounters, RemoveSaPair,
+    RouteTo, SetPolicies,
+};
+use pluto_states::{ChildInstall, KernelFault};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use tokio::io::unix::AsyncFd;
+
+/// The core: a backend.
+pub type Backend = Box<dyn Kernel>;
+
+/// The actor.
+#[derive(Debug)]
+pub struct KernelActor {
+    service: Service<Backend>,
+    events: Option<Events>,
+    tell: Recipient<KernelTells>,
+}
+
+impl KernelActor {
+    /// Around a backend's factory; what the kernel says on `events` goes to `tell`.
+    #[must_use]
+    pub fn new(
+        factory: Factory<Backend>,
+        events: Option<Events>,
+        tell: Recipient<KernelTells>,
+        log: Log,
+        escalate: Option<Recipient<Escalated>>,
+    ) -> Self {
+        Self { service: Service::new("kernel", factory, log, escalate), events, tell }
+    }
+}
+
+impl Actor for KernelActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // An established SA's install must never be refused for want of a place in the queue.
+        ctx.set_mailbox_capacity(0);
+        if let Some(Ok(events)) = self.events.take().map(crate::platform::register) {
+            ctx.spawn(EventReader { events });
+        }
+    }
+}
+
+/// Reads what the kernel tells, within the actor: the ledger says whose an event is.
+struct EventReader {
+    events: AsyncFd<Events>,
+}
+
+impl ActorFuture<KernelActor> for EventReader {
+    type Output = ();
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        actor: &mut KernelActor,
+        _: &mut Context<KernelActor>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        loop {
+            let Poll::Ready(ready) = self.events.poll_read_ready_mut(task) else {
+                return Poll::Pending;
+            };
+            let Ok(mut ready) = ready else { return Poll::Ready(()) };
+            let told = actor
+                .service
+                .call(|core| ready.get_inner_mut().read(core.ledger()))
+                .unwrap_or_default();
+            if told.is_empty() {
+                ready.clear_ready();
+            }
+            for event in told {
+                actor.tell.do_send(KernelTells(event));
+            }
+        }
+    }
+}
+
+macro_rules! passes_on {
+    ($($message:ty => |$core:ident, $msg:ident| $call:expr;)*) => {
+        $(impl Handler<$message> for KernelActor {
+            type Result = <$message as actix::Message>::Result;
+            fn handle(&mut self, $msg: $message, _: &mut Self::Context) -> Self::Result {
+                self.service.call(|$core| $call)
+            }
+        })*
+    };
+}
+
+passes_on! {
+    AllocateSpi => |core, msg| core.allocate_spi(&msg.0);
+    InstallSaPair => |core, msg| core.install(&msg.0);
+    RemoveSaPair => |core, msg| core.remove(msg.0);
+    SetPolicies => |core, msg| match &msg.spec {
+        Some(spec) => core.set_policies(msg.connection, spec),
+        None => core.remove_policies(msg.connection),
+    };
+    ReadCounters => |core, msg| core.counters(msg.0);
+    RouteTo => |core, msg| core.route_to(msg.0);
+    ListAddresses => |core, _msg| core.addresses();
+}
+
+impl Handler<ChangeRoutes> for KernelActor {
+    type Result = KernelAnswer<()>;
+
+    fn handle(&mut self, msg: ChangeRoutes, _: &mut Self::Context) -> Self::Result {
+        self.service.call(|core| {
+            for (done, change) in msg.0.iter().enumerate() {
+                if let Err(error) = core.route(change) {
+                    for undo in msg.0.iter().take(done).rev().filter_map(inverse) {
+                        // What cannot be undone is in the ledger and goes at the end.
+                        let _ = core.route(&undo);
+                    }
+                    return Err(error);
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Handler<DescribeKernel> for KernelActor {
+    type Result = Result<KernelDescription, Fault>;
+
+    fn handle(&mut self, _: DescribeKernel, _: &mut Self::Context) -> Self::Result {
+        let restarts = self.service.restarts();
+        self.service.call(|core| KernelDescription {
+            name: core.name(),
+            capabilities: core.capabilities().clone(),
+            children: core.ledger().children.len(),
+            connections: core.ledger().connections.len(),
+            restarts,
+        })
+    }
+}
+
+impl Handler<FlushKernel> for KernelActor {
+    type Result = ();
+
+    fn handle(&mut self, _: FlushKernel, _: &mut Self::Context) {
+        let _ = self.service.call(|core| core.flush());
+    }
+}
+
+fn inverse(change: &pluto_kernel::RouteChange) -> Option<pluto_kernel::RouteChange> {
+    use pluto_kernel::RouteChange::{Add, AddAddress, Remove, RemoveAddress};
+    match change.clone() {
+        Add(route) => Some(Remove(route)),
+        AddAddress { address, interface } => Some(RemoveAddress { address, interface }),
+        Remove(_) | RemoveAddress { .. } => None,
+    }
+}
+
+/// An answer as the state machines want it: a fault of ours, in words.
+///
+/// # Errors
+/// The kernel refused, or its actor is in trouble.
+pub fn judge<T>(answer: Result<KernelAnswer<T>, MailboxError>) -> Result<T, KernelFault> {
+    match answer {
+        Ok(Ok(Ok(value))) => Ok(value),
+        Ok(Ok(Err(error))) => Err(KernelFault(KernelError::to_string(&error))),
+        Ok(Err(fault)) => Err(KernelFault(fault.to_string())),
+        Err(_) => Err(KernelFault(Fault::Gone.to_string())),
+    }
+}
+
+/// What the kernel is to install for a negotiated Child SA.
+#[must_use]
+pub fn sa_pair_spec(install: &ChildInstall) -> SaPairSpec {
+    let policy = &install.policy;
+    let keys = |encr_key: &pluto_crypto::Secret, integ_key: &pluto_crypto::Secret| SaKeys {
+        encr: install.encr,
+        encr_bits: install.encr_bits,
+        encr_key: encr_key.clone(),
+        integ: install.integ,
+        integ_key: integ_key.clone(),
+    };
+    let soft = |hard: u64| if hard == u64::MAX { hard } else { hard / 2 };
+    let life = &policy.lifetimes;
+    SaPairSpec {
+        child: install.child.0,
+        connection: policy.connection.0,
+        protocol: install.protocol,
+        transport: install.mode == pluto_connections::IpsecMode::Transport,
+        local: install.local,
+        remote: install.remote,
+        encapsulated: install.encapsulated,
+        spi_in: install.spi_in.0,
+        spi_out: install.spi_out.0,
+        keys_in: keys(&install.key_in, &install.integ_key_in),
+        keys_out: keys(&install.key_out, &install.integ_key_out),
+        esn: install.esn,
+        replay_window: policy.replay_window,
+        reqid: policy.reqid,
+        traffic: traffic_pairs(&install.local_ts, &install.remote_ts, policy.priority),
+        bytes: (soft(life.max_bytes), life.max_bytes),
+        packets: (soft(life.max_packets), life.max_packets),
+        mark_in: policy.mark_in,
+        mark_out: policy.mark_out,
+        if_id: policy.if_id,
+        tfc: policy.tfc,
+        decap_dscp: policy.decap_dscp,
+        no_encap_dscp: !policy.encap_dscp,
+        nopmtudisc: policy.nopmtudisc,
+    }
+}
+
+/// Selectors as the kernel's policies say them: every prefix of ours with every prefix of
+/// the peer's.
+#[must_use]
+pub fn traffic_pairs(local: &[Selector], remote: &[Selector], priority: u32) -> Vec<TrafficPair> {
+    let locals: Vec<Traffic> = local.iter().flat_map(traffic).collect();
+    let remotes: Vec<Traffic> = remote.iter().flat_map(traffic).collect();
+    let mut pairs = Vec::new();
+    for local in &locals {
+        for remote in remotes.iter().filter(|remote| same_family(local.network, remote.network)) {
+            let priority = if priority == 0 { computed_priority(local, remote) } else { priority };
+            pairs.push(TrafficPair { local: *local, remote: *remote, priority });
+        }
+    }
+    pairs
+}
+
+fn same_family(a: IpAddr, b: IpAddr) -> bool {
+    a.is_ipv4() == b.is_ipv4()
+}
+
+/// libreswan's formula (reference: algorithms, 9): smaller is preferred.
+fn computed_priority(local: &Traffic, remote: &Traffic) -> u32 {
+    let wild_ports = u32::from(local.port == (0, 0)) + u32::from(remote.port == (0, 0));
+    let wild_protocol = u32::from(local.protocol == 0);
+    let shortness = |prefix: u8| 128 - u32::from(prefix.min(128));
+    (1 << 20)
+        | (wild_ports << 18)
+        | (wild_protocol << 17)
+        | (shortness(local.prefix) << 9)
+        | (shortness(remote.prefix) << 1)
+        | 1
+}
+
+fn traffic(selector: &Selector) -> Vec<Traffic> {
+    let ports = port_masks(selector.start_port, selector.end_port);
+    let prefixes = selector.addresses.prefixes();
+    prefixes
+        .iter()
+        .flat_map(|&(network, prefix)| {
+            ports.iter().map(move |&port| Traffic {
+                network,
+                prefix,
+                protocol: selector.protocol,
+                port,
+            })
+        })
+        .collect()
+}
+
+/// The fewest (port, mask) pairs that make up the range.
+fn port_masks(start: u16, end: u16) -> Vec<(u16, u16)> {
+    if start == 0 && end == u16::MAX || start > end {
+        return vec![(0, 0)];
+    }
+    let mut masks = Vec::new();
+    let (mut next, last) = (u32::from(start), u32::from(end));
+    while next <= last {
+        let mut size = 1_u32;
+        while next % (size * 2) == 0 && next + size * 2 - 1 <= last {
+            size *= 2;
+        }
+        let port = u16::try_from(next).unwrap_or(u16::MAX);
+        masks.push((port, !u16::try_from(size - 1).unwrap_or(0)));
+        next += size;
+    }
+    masks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::port_masks;
+
+    #[test]
+    fn ports_become_masks() {
+        assert_eq!(port_masks(0, 65535), [(0, 0)]);
+        assert_eq!(port_masks(80, 80), [(80, 0xffff)]);
+        assert_eq!(
+            port_masks(1024, 65535).iter().map(|&(_, m)| u32::from(!m) + 1).sum::<u32>(),
+            65536 - 1024
+        );
+        assert_eq!(port_masks(1, 3), [(1, 0xffff), (2, 0xfffe)]);
+    }
+}

@@ -1,0 +1,191 @@
+//! The listener: reads the sockets, looks at the 28 octets of each header, and passes the
+//! datagram on. Load is shed here and nowhere else: a full mailbox drops and counts.
+
+use crate::demux::{Inside, Route, unmark};
+use crate::shell::Shell;
+use crate::sockets::Reader;
+use crate::supervisor::Supervisor;
+use actix::{Actor, Addr, AsyncContext, Context, Handler};
+use pluto_messages::{
+    DatagramArrived, DescribeListener, ListenOn, ListenerDescription, NewResponder, Received,
+    Unlisten,
+};
+use pluto_states::{CookieJar, Datagram};
+use pluto_wire::{Header, Version};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// When cookies are asked for, and when new peers are turned away.
+#[derive(Debug, Clone, Copy)]
+pub struct Thresholds {
+    /// Half-open responders from which on cookies are asked for; 0 is always, `usize::MAX`
+    /// is never.
+    pub cookies: usize,
+    /// Half-open responders from which on requests are dropped.
+    pub most_half_open: usize,
+}
+
+/// Cookies' secrets last this long (RFC 7296, 2.6 leaves it open).
+const COOKIE_ROTATION: Duration = Duration::from_secs(120);
+
+/// The actor.
+#[derive(Debug)]
+pub struct Listener {
+    shell: Rc<Shell>,
+    supervisor: Addr<Supervisor>,
+    thresholds: Thresholds,
+    jar: CookieJar,
+    listening: bool,
+    received: u64,
+    dropped: u64,
+}
+
+impl Listener {
+    /// Not listening yet.
+    #[must_use]
+    pub fn new(shell: Rc<Shell>, supervisor: Addr<Supervisor>, thresholds: Thresholds) -> Self {
+        let jar = CookieJar::new(&mut **shell.entropy.borrow_mut());
+        Self { shell, supervisor, thresholds, jar, listening: false, received: 0, dropped: 0 }
+    }
+
+    /// One datagram as it came.
+    pub fn receive(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        encapsulating: bool,
+        bytes: &[u8],
+    ) {
+        self.received = self.received.wrapping_add(1);
+        let inside = if encapsulating { unmark(bytes) } else { Inside::Ike(bytes) };
+        match inside {
+            Inside::Ike(ike) => self.dispatch(local, remote, encapsulating, ike),
+            Inside::Keepalive => {}
+            // The kernel takes ESP off the socket; what arrives here has no SA.
+            Inside::Esp(_) => self.drop_one(),
+        }
+    }
+
+    fn drop_one(&mut self) {
+        self.dropped = self.dropped.wrapping_add(1);
+    }
+
+    fn dispatch(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        non_esp_marker: bool,
+        bytes: &[u8],
+    ) {
+        let header = match Header::peek(bytes) {
+            Ok(header) => header,
+            Err(error) => {
+                self.drop_one();
+                return self.shell.log.stranger(remote, &error.to_string());
+            }
+        };
+        let datagram = || Datagram { local, remote, non_esp_marker, bytes: bytes.to_vec() };
+        let demux = self.shell.demux.borrow();
+        match demux.route(&header, remote) {
+            Route::To(ike) => {
+                if ike.try_send(DatagramArrived(datagram())).is_err() {
+                    drop(demux);
+                    self.drop_one();
+                }
+            }
+            Route::New => {
+                let half_open = demux.half_open();
+                drop(demux);
+                self.newcomer(half_open, datagram());
+            }
+            Route::Nowhere(why) => {
+                drop(demux);
+                self.drop_one();
+                if header.version.major > Version::V2.major && self.shell.log.admits_stranger() {
+                    if let Some(refusal) = pluto_states::refuse_major_version(&datagram()) {
+                        self.shell.transport.transmit(&refusal);
+                    }
+                }
+                self.shell.log.stranger(remote, why);
+            }
+        }
+    }
+
+    fn newcomer(&mut self, half_open: usize, datagram: Datagram) {
+        if !self.listening || half_open >= self.thresholds.most_half_open {
+            return self.drop_one();
+        }
+        if half_open >= self.thresholds.cookies {
+            match self.jar.challenge(&datagram.bytes, datagram.remote) {
+                Ok(None) => {}
+                Ok(Some(bytes)) => {
+                    return self.shell.transport.transmit(&Datagram { bytes, ..datagram });
+                }
+                Err(()) => return self.drop_one(),
+            }
+        }
+        if self.supervisor.try_send(NewResponder(datagram)).is_err() {
+            self.drop_one();
+        }
+    }
+}
+
+impl Actor for Listener {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(COOKIE_ROTATION, |listener, _| {
+            let shell = Rc::clone(&listener.shell);
+            listener.jar.rotate(&mut **shell.entropy.borrow_mut());
+        });
+        for socket in self.shell.sockets.all() {
+            ctx.spawn(Reader::new(socket));
+        }
+        self.listening = !self.shell.sockets.is_empty();
+    }
+}
+
+impl Handler<Received> for Listener {
+    type Result = ();
+    fn handle(&mut self, msg: Received, _: &mut Self::Context) {
+        self.receive(msg.local, msg.remote, msg.encapsulating, &msg.bytes);
+    }
+}
+
+impl Handler<ListenOn> for Listener {
+    type Result = ();
+    fn handle(&mut self, msg: ListenOn, ctx: &mut Self::Context) {
+        for opened in self.shell.sockets.update(&msg.0, &self.shell.log) {
+            ctx.spawn(Reader::new(opened));
+        }
+        if !self.listening {
+            self.shell.log.info("listening for IKE messages");
+        }
+        self.listening = true;
+    }
+}
+
+impl Handler<Unlisten> for Listener {
+    type Result = ();
+    fn handle(&mut self, _: Unlisten, _: &mut Self::Context) {
+        self.listening = false;
+        self.shell.log.info("no longer listening for new IKE SAs");
+    }
+}
+
+impl Handler<DescribeListener> for Listener {
+    type Result = ListenerDescription;
+    fn handle(&mut self, _: DescribeListener, _: &mut Self::Context) -> ListenerDescription {
+        let demux = self.shell.demux.borrow();
+        ListenerDescription {
+            listening: self.listening,
+            sockets: self.shell.sockets.describe(),
+            spis: demux.len(),
+            half_open: demux.half_open(),
+            cookies: demux.half_open() >= self.thresholds.cookies,
+            received: self.received,
+            dropped: self.dropped,
+        }
+    }
+}

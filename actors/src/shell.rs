@@ -1,0 +1,75 @@
+//! What every session actor is given: the way out to clock, log, network, services.
+
+use crate::clock::Clock;
+use crate::demux::Demux;
+use crate::jobs::Jobs;
+use crate::log::Log;
+use crate::sockets::Sockets;
+use crate::supervisor::Supervisor;
+use crate::{dns::Dns, kernel::KernelActor, secrets::SecretsActor, updown::UpdownActor};
+use actix::{Addr, WeakAddr};
+use pluto_crypto::Entropy;
+use pluto_states::{Datagram, Env, Input, Outbox, Serials};
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// Sends datagrams. Failures are logged by whoever implements it: a lost datagram is sent
+/// again by its exchange.
+pub trait Transport {
+    /// Sends an IKE message, with the non-ESP marker where it says so.
+    fn transmit(&self, datagram: &Datagram);
+    /// Sends a NAT keepalive.
+    fn keepalive(&self, local: SocketAddr, remote: SocketAddr);
+}
+
+/// What every session actor is given.
+pub struct Shell {
+    /// The clock.
+    pub clock: Clock,
+    /// The log.
+    pub log: Log,
+    /// Slow computations.
+    pub jobs: Jobs,
+    /// The network.
+    pub transport: Rc<dyn Transport>,
+    /// The sockets, for listening.
+    pub sockets: Rc<Sockets>,
+    /// Which IKE SA a datagram is for.
+    pub demux: RefCell<Demux>,
+    /// Random octets.
+    pub entropy: RefCell<Box<dyn Entropy>>,
+    /// Serial numbers of SAs.
+    pub serials: RefCell<Serials>,
+    /// The kernel.
+    pub kernel: Addr<KernelActor>,
+    /// The holder of secrets.
+    pub secrets: Addr<SecretsActor>,
+    /// Names.
+    pub dns: Addr<Dns>,
+    /// Scripts and routes.
+    pub updown: Addr<UpdownActor>,
+    /// The supervisor, from below: weak.
+    pub supervisor: WeakAddr<Supervisor>,
+    /// Called before each handling of an input by an IKE SA: the tests panic here.
+    pub fault: Option<Box<dyn Fn(&Input)>>,
+}
+
+impl std::fmt::Debug for Shell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shell").finish_non_exhaustive()
+    }
+}
+
+impl Shell {
+    /// Gives one input to a state machine.
+    pub fn handle(&self, sa: &mut pluto_states::IkeSa, input: Input, out: &mut Outbox) {
+        if let Some(fault) = &self.fault {
+            fault(&input);
+        }
+        let mut entropy = self.entropy.borrow_mut();
+        let mut serials = self.serials.borrow_mut();
+        let mut env = Env { now: self.clock.now(), entropy: &mut **entropy, serials: &mut serials };
+        sa.handle(&mut env, input, out);
+    }
+}

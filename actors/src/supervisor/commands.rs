@@ -1,0 +1,317 @@
+//! What whack can order.
+
+use super::Supervisor;
+use actix::{AsyncContext, Context, Handler};
+use pluto_connections::{Connection, SerialNo};
+use pluto_messages::{
+    Command, Initiate, Reporter, RereadSecrets, Retire, SetRouted, Shutdown, StopSessions, TakeDown,
+};
+use pluto_states::Request as Order;
+use pluto_whack::{Request, codes};
+use std::sync::Arc;
+
+impl Supervisor {
+    fn command(&mut self, request: Request, reporter: Reporter, ctx: &mut Context<Self>) {
+        match request {
+            Request::Add { connection, replace } => self.add(&connection, replace, &reporter, ctx),
+            Request::Listen => {
+                self.shell.secrets.do_send(RereadSecrets(reporter.clone()));
+                self.listen(reporter, ctx);
+            }
+            Request::Unlisten => {
+                self.listening = false;
+                if let Some(listener) = &self.listener {
+                    listener.addr.do_send(pluto_messages::Unlisten);
+                }
+                reporter.say(codes::LOG, "no longer listening for new IKE SAs");
+            }
+            Request::Route { name } => self.each(&name, "route", &reporter, |this, connection| {
+                this.tell_connection(
+                    connection.serial(),
+                    SetRouted { reporter: reporter.clone(), on: true },
+                );
+            }),
+            Request::Unroute { name } => {
+                self.each(&name, "unroute", &reporter, |this, connection| {
+                    this.tell_connection(
+                        connection.serial(),
+                        SetRouted { reporter: reporter.clone(), on: false },
+                    );
+                })
+            }
+            Request::Initiate { name, remote_host, asynchronous, .. } => {
+                self.initiate(&name, remote_host.as_deref(), asynchronous, &reporter, ctx);
+            }
+            Request::Down { name } => {
+                self.each(&name, "terminate", &reporter, |this, connection| {
+                    this.tell_connection(
+                        connection.serial(),
+                        TakeDown { reporter: reporter.clone() },
+                    );
+                })
+            }
+            Request::Delete { name } => self.delete(&name, &reporter),
+            Request::DeleteState { serial } => self.delete_state(serial, &reporter),
+            Request::Listing { what, name } => self.list(what, name, reporter, ctx),
+            Request::Shutdown { leave_state } => {
+                self.root.do_send(Shutdown { leave_state, reporter: Some(reporter) });
+            }
+            Request::Debug { add, remove, name } => {
+                self.debug(add, remove, name.as_deref(), &reporter)
+            }
+            Request::Trace { name } => self.trace(&name, reporter),
+            Request::RereadSecrets | Request::RereadAll => {
+                self.shell.secrets.do_send(RereadSecrets(reporter));
+            }
+            other => {
+                let what = command_name(&other);
+                reporter.say(codes::FATAL, format!("--{what} is not supported yet"));
+            }
+        }
+    }
+
+    /// What `--name` means, or a complaint.
+    pub(super) fn named(&self, name: &str, reporter: &Reporter) -> Vec<Arc<Connection>> {
+        let found =
+            match name.strip_prefix('#').and_then(|serial| serial.parse().ok()).map(SerialNo) {
+                Some(serial) => self.connection_of_state(serial).into_iter().collect(),
+                None => self.table.by_name(name),
+            };
+        if found.is_empty() {
+            let text = format!("no connection or alias named \"{name}\"");
+            self.shell.log.warn(&text);
+            reporter.say(codes::UNKNOWN_NAME, text);
+        }
+        found
+    }
+
+    fn connection_of_state(&self, serial: SerialNo) -> Option<Arc<Connection>> {
+        let ike = self.ikes.get(&serial).map(|ike| ike.connection);
+        let child = self.children.get(&serial).map(|child| child.connection);
+        self.table.by_serial(ike.or(child)?).cloned()
+    }
+
+    fn each(
+        &self,
+        name: &str,
+        verb: &str,
+        reporter: &Reporter,
+        order: impl Fn(&Self, &Connection),
+    ) {
+        let found = self.named(name, reporter);
+        let several = found.len() > 1;
+        if several {
+            reporter.say(codes::LOG, format!("{verb} all connections with alias \"{name}\""));
+        }
+        for connection in &found {
+            order(self, connection);
+        }
+        if several {
+            reporter.say(codes::LOG, format!("{verb} {} connections", found.len()));
+        }
+    }
+
+    fn add(
+        &mut self,
+        spec: &pluto_connections::ConnectionSpec,
+        replace: bool,
+        reporter: &Reporter,
+        ctx: &mut Context<Self>,
+    ) {
+        let old = self.table.by_exact_name(&spec.name);
+        if old.is_some() && !replace {
+            let text = format!("attempt to redefine connection \"{}\"", spec.name);
+            return reporter.say(codes::DUPNAME, text);
+        }
+        let parsed = match Connection::parse(spec) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                let text = format!("\"{}\": failed to add connection: {error}", spec.name);
+                self.shell.log.warn(&text);
+                return reporter.say(codes::FATAL, text);
+            }
+        };
+        if let Some(old) = old {
+            self.shell
+                .log
+                .info(&format!("{}: terminating SAs using this connection", old.log_name()));
+            for serial in self.table.with_instances(old.serial()) {
+                self.drop_connection(serial);
+            }
+        }
+        let warnings = parsed.warnings().to_vec();
+        match self.table.add(parsed.oriented(&self.addresses)) {
+            Ok(added) => {
+                for warning in warnings {
+                    reporter.say(codes::LOG, format!("{}: warning: {warning}", added.log_name()));
+                }
+                let text = format!("{}: {}", added.log_name(), added.added_text());
+                self.shell.log.info(&text);
+                reporter.say(codes::LOG, text);
+                self.resolve_default_route(&added);
+                self.start_connection(added, crate::connection::Adoption::default(), ctx);
+            }
+            Err(error) => {
+                let text = format!("\"{}\": failed to add connection: {error}", spec.name);
+                self.shell.log.warn(&text);
+                reporter.say(codes::FATAL, text);
+            }
+        }
+    }
+
+    fn initiate(
+        &mut self,
+        name: &str,
+        remote_host: Option<&str>,
+        asynchronous: bool,
+        reporter: &Reporter,
+        ctx: &mut Context<Self>,
+    ) {
+        let mut found = self.named(name, reporter);
+        if let (Some(host), [template]) = (remote_host, found.as_slice()) {
+            let Ok(address) = host.parse() else {
+                return reporter
+                    .say(codes::NOPEERIP, format!("--remote-host {host}: not an address"));
+            };
+            let instance = self.table.instantiate(template.serial(), address, None);
+            let Some(instance) = instance else {
+                return reporter.say(
+                    codes::NOPEERIP,
+                    format!("\"{name}\" cannot have an instance for {host}"),
+                );
+            };
+            self.start_connection(
+                Arc::clone(&instance),
+                crate::connection::Adoption::default(),
+                ctx,
+            );
+            found = vec![instance];
+        }
+        if found.len() > 1 {
+            reporter.say(codes::LOG, format!("initiating all connections with alias \"{name}\""));
+        }
+        for connection in &found {
+            let order = Initiate { reporter: reporter.clone(), asynchronous, on_demand: None };
+            self.tell_connection(connection.serial(), order);
+        }
+        if found.len() > 1 {
+            reporter.say(codes::LOG, format!("initiating {} connections", found.len()));
+        }
+    }
+
+    fn delete(&mut self, name: &str, reporter: &Reporter) {
+        for connection in self.named(name, reporter) {
+            for serial in self.table.with_instances(connection.serial()) {
+                let retire = Retire { reporter: reporter.clone(), leave_state: false };
+                self.tell_connection(serial, retire);
+            }
+        }
+    }
+
+    fn delete_state(&self, serial: SerialNo, reporter: &Reporter) {
+        let order = match (self.ikes.get(&serial), self.children.contains_key(&serial)) {
+            (Some(ike), _) if ike.established => Order::DeleteIke,
+            (Some(_), _) => Order::Abandon,
+            (None, true) => Order::DeleteChild(serial),
+            (None, false) => {
+                return reporter.say(codes::UNKNOWN_NAME, format!("no state {serial} to delete"));
+            }
+        };
+        reporter.say(codes::LOG, format!("deleting state {serial}"));
+        self.order(serial, order);
+    }
+
+    fn debug(
+        &self,
+        add: pluto_whack::DebugSet,
+        remove: pluto_whack::DebugSet,
+        name: Option<&str>,
+        reporter: &Reporter,
+    ) {
+        if name.is_some() {
+            let text = "--debug for one connection is not supported yet; --trace follows one connection or state";
+            return reporter.say(codes::FATAL, text);
+        }
+        let classes = self.shell.log.classes().without(remove).union(add);
+        self.shell.log.set_classes(classes);
+        self.shell.log.info(&format!("debug: {classes}"));
+    }
+
+    fn trace(&self, name: &str, reporter: Reporter) {
+        use crate::log::TapFilter;
+        let filter =
+            match name.strip_prefix('#').and_then(|serial| serial.parse().ok()).map(SerialNo) {
+                Some(serial)
+                    if self.ikes.contains_key(&serial) || self.children.contains_key(&serial) =>
+                {
+                    TapFilter::State(serial)
+                }
+                Some(serial) => {
+                    return reporter.say(codes::UNKNOWN_NAME, format!("no state {serial} to trace"));
+                }
+                None => match self.named(name, &reporter).first() {
+                    Some(connection) => TapFilter::ConnectionTrace(connection.serial()),
+                    None => return,
+                },
+            };
+        reporter.say(codes::LOG, format!("tracing {name}; interrupt to end"));
+        let tap = self.shell.log.tap(filter, reporter.clone());
+        // Lives as long as the client does.
+        actix_rt::spawn(async move {
+            reporter.closed().await;
+            drop(tap);
+        });
+    }
+
+    pub(super) fn leaves_state(&self) -> bool {
+        self.leave_state
+    }
+
+    /// Answers those who wait for the end once nothing is left.
+    pub(super) fn stopped_if_empty(&mut self) {
+        if self.stopping && self.ikes.is_empty() {
+            if let Some(waiting) = self.stopped.take() {
+                let _ = waiting.send(());
+            }
+        }
+    }
+}
+
+fn command_name(request: &Request) -> String {
+    let name = serde_json::to_value(request)
+        .ok()
+        .and_then(|value| Some(value.get("command")?.as_str()?.to_string()));
+    name.unwrap_or_else(|| "command".to_string())
+}
+
+impl Handler<Command> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, msg: Command, ctx: &mut Self::Context) {
+        self.command(msg.request, msg.reporter, ctx);
+    }
+}
+
+impl Handler<StopSessions> for Supervisor {
+    type Result = actix::ResponseFuture<()>;
+
+    fn handle(&mut self, msg: StopSessions, ctx: &mut Self::Context) -> Self::Result {
+        self.stopping = true;
+        self.leave_state = msg.leave_state;
+        let order = if msg.leave_state { Order::Abandon } else { Order::Shutdown };
+        for ike in self.ikes.values() {
+            ike.actor.addr.do_send(pluto_messages::Order(order.clone()));
+        }
+        for entry in self.connections.values() {
+            let retire = Retire { reporter: Reporter::nobody(), leave_state: msg.leave_state };
+            entry.actor.addr.do_send(retire);
+        }
+        let (done, wait) = tokio::sync::oneshot::channel();
+        self.stopped = Some(done);
+        self.stopped_if_empty();
+        let _ = ctx.address();
+        Box::pin(async move {
+            // A session that hangs must not keep the daemon from stopping.
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(5), wait).await;
+        })
+    }
+}

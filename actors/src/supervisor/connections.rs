@@ -1,0 +1,329 @@
+//! Connections in the table: added, found, instantiated, oriented, retired, rebuilt.
+
+use super::{ConnectionEntry, MOST_RESTARTS, RESTART_WINDOW, Supervisor};
+use crate::connection::{Adoption, ConnectionActor};
+use crate::watch;
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use pluto_connections::{Connection, ConnectionSerial, LocalAddress};
+use pluto_messages::{
+    AddressesFound, ConnectionChanged, ConnectionRetired, DefaultRouteFound, DescribeKernel, Exit,
+    Fault, FindChildConnection, FindConnection, ListAddresses, ListenOn, PeerResolved, RouteTo,
+    Who,
+};
+use pluto_states::{AskResult, AuthAnswer, Level};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+impl Supervisor {
+    /// Starts the actor of a connection of the table.
+    pub(super) fn start_connection(
+        &mut self,
+        connection: Arc<Connection>,
+        adoption: Adoption,
+        ctx: &mut Context<Self>,
+    ) {
+        let serial = connection.serial();
+        let shell = Rc::clone(&self.shell);
+        let actor = watch::spawn(
+            Who::Connection(serial),
+            move |_| ConnectionActor::new(connection, adoption, shell),
+            Self::watcher(ctx),
+        );
+        let (restarts, recent) = self
+            .connections
+            .remove(&serial)
+            .map_or((0, VecDeque::new()), |old| (old.restarts, old.recent));
+        let entry = ConnectionEntry { actor, restarts, recent, since: self.shell.clock.now() };
+        self.connections.insert(serial, entry);
+    }
+
+    /// Its actor has panicked: it is built anew from the table and adopts what lives. Three
+    /// times within a minute, and the connection stays down until it is added again.
+    pub(super) fn connection_exited(
+        &mut self,
+        serial: ConnectionSerial,
+        exit: &Exit,
+        ctx: &mut Context<Self>,
+    ) {
+        if !matches!(exit, Exit::Panicked(_)) || self.stopping {
+            return;
+        }
+        let Some(connection) = self.table.by_serial(serial).cloned() else { return };
+        let now = self.shell.clock.now();
+        let Some(entry) = self.connections.get_mut(&serial) else { return };
+        entry.restarts = entry.restarts.saturating_add(1);
+        entry.recent.retain(|at| now.since(*at) < RESTART_WINDOW);
+        entry.recent.push_back(now);
+        if entry.recent.len() >= MOST_RESTARTS {
+            let text =
+                "too many internal errors: the connection stays down until it is added again";
+            self.shell.log.connection(Level::Error, serial, &connection.log_name(), text);
+            self.drop_connection(serial);
+            return;
+        }
+        let child = self
+            .children
+            .values()
+            .filter(|child| child.connection == serial)
+            .filter_map(|child| child.up.clone())
+            .max_by_key(|up| up.child);
+        let ike = self
+            .ikes
+            .iter()
+            .filter(|(_, ike)| ike.connection == serial)
+            .map(|(serial, ike)| (*serial, ike.established))
+            .max();
+        self.start_connection(connection, Adoption { wishes: None, child, ike }, ctx);
+    }
+
+    /// Removes a connection with all that belongs to it, whatever state its actor is in.
+    pub(super) fn drop_connection(&mut self, serial: ConnectionSerial) {
+        if let Some(entry) = self.connections.remove(&serial) {
+            entry.actor.kill();
+        }
+        let ikes: Vec<_> = self
+            .ikes
+            .iter()
+            .filter(|(_, ike)| ike.connection == serial)
+            .map(|(serial, _)| *serial)
+            .collect();
+        for ike in ikes {
+            self.order(ike, pluto_states::Request::Shutdown);
+        }
+        self.shell.kernel.do_send(pluto_messages::SetPolicies { connection: serial.0, spec: None });
+        self.table.remove(serial);
+    }
+
+    pub(super) fn connection_by_reqid(&self, reqid: u32) -> Option<ConnectionSerial> {
+        self.table.iter().find(|connection| connection.reqid() == reqid).map(|found| found.serial())
+    }
+
+    /// Asks the kernel for this host's addresses, and takes note of them.
+    pub(super) fn rescan_addresses(&mut self) {
+        if !self.listening {
+            return;
+        }
+        let (kernel, supervisor, log) =
+            (self.shell.kernel.clone(), self.shell.supervisor.clone(), self.shell.log.clone());
+        actix_rt::spawn(async move {
+            match crate::kernel::judge(kernel.send(ListAddresses).await) {
+                Ok(found) => {
+                    let addresses = found
+                        .into_iter()
+                        .map(|found| LocalAddress {
+                            interface: found.interface,
+                            address: found.address,
+                        })
+                        .collect();
+                    if let Some(supervisor) = supervisor.upgrade() {
+                        supervisor.do_send(AddressesFound(addresses));
+                    }
+                }
+                Err(fault) => log.error(&format!("cannot list this host's addresses: {fault}")),
+            }
+        });
+    }
+
+    /// `whack --listen`: addresses, sockets, orientation; then whoever waits is let go.
+    pub(super) fn listen(&mut self, reporter: pluto_messages::Reporter, ctx: &mut Context<Self>) {
+        self.listening = true;
+        let kernel = self.shell.kernel.clone();
+        let found = async move {
+            let addresses = crate::kernel::judge(kernel.send(ListAddresses).await);
+            let description = kernel.send(DescribeKernel).await;
+            (addresses, description)
+        };
+        ctx.spawn(found.into_actor(self).map(move |(addresses, description), actor, ctx| {
+            match addresses {
+                Ok(found) => {
+                    let addresses = found
+                        .into_iter()
+                        .map(|found| LocalAddress {
+                            interface: found.interface,
+                            address: found.address,
+                        })
+                        .collect();
+                    actor.addresses_found(addresses, ctx);
+                    reporter.say(0, "listening for IKE messages");
+                }
+                Err(fault) => {
+                    let text = format!("cannot list this host's addresses: {fault}");
+                    actor.shell.log.error(&text);
+                    reporter.say(pluto_whack::codes::INTERNAL_ERROR, text);
+                }
+            }
+            if let Ok(Ok(description)) = description {
+                if let Some(missing) = description.capabilities.esp_missing {
+                    reporter.say(0, missing);
+                }
+            }
+        }));
+    }
+
+    pub(super) fn addresses_found(&mut self, addresses: Vec<LocalAddress>, _: &mut Context<Self>) {
+        let addresses: Vec<LocalAddress> =
+            addresses.into_iter().filter(|found| self.shell.sockets.wants(found)).collect();
+        if let Some(listener) = &self.listener {
+            listener.addr.do_send(ListenOn(addresses.clone()));
+        }
+        for changed in self.table.orient(&addresses) {
+            let serial = changed.serial();
+            self.tell_connection(serial, ConnectionChanged(changed));
+        }
+        self.addresses = addresses;
+    }
+
+    /// An end is `%defaultroute`: asks the kernel which address that is today.
+    pub(super) fn resolve_default_route(&self, connection: &Connection) {
+        if !connection.needs_default_route() {
+            return;
+        }
+        let towards = connection.remote_address().unwrap_or(match connection.family() {
+            pluto_connections::Family::Ipv4 => std::net::Ipv4Addr::new(192, 0, 2, 1).into(),
+            pluto_connections::Family::Ipv6 => {
+                std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()
+            }
+        });
+        let (serial, answer) = (connection.serial(), self.shell.kernel.send(RouteTo(towards)));
+        let (supervisor, log) = (self.shell.supervisor.clone(), self.shell.log.clone());
+        let name = connection.log_name();
+        actix_rt::spawn(async move {
+            match crate::kernel::judge(answer.await) {
+                Ok(pluto_kernel::RouteAnswer { source: Some(source), gateway, .. }) => {
+                    if let Some(supervisor) = supervisor.upgrade() {
+                        supervisor.do_send(DefaultRouteFound {
+                            connection: serial,
+                            source,
+                            gateway,
+                        });
+                    }
+                }
+                Ok(_) => {
+                    log.warn(&format!("{name}: %defaultroute: the route has no source address"))
+                }
+                Err(fault) => log.warn(&format!("{name}: %defaultroute: {fault}")),
+            }
+        });
+    }
+
+    fn auth_answer(
+        &mut self,
+        lookup: &pluto_connections::AuthLookup,
+    ) -> Option<(Arc<Connection>, AskResult)> {
+        let connection = match self.table.for_ike_auth(lookup) {
+            Ok(connection) => connection,
+            Err(mismatches) => {
+                return Some((
+                    self.table.by_serial(lookup.initial)?.clone(),
+                    AskResult::Connection(Err(mismatches)),
+                ));
+            }
+        };
+        let ike = connection.ike_policy()?;
+        let child = lookup.selectors.as_ref().map(|(local_ts, remote_ts)| {
+            let child = pluto_connections::ChildLookup {
+                ike: connection.serial(),
+                local_ts: local_ts.clone(),
+                remote_ts: remote_ts.clone(),
+                mode: lookup.mode,
+            };
+            self.table.for_child(&child).map(|(_, policy)| policy)
+        });
+        let answer = AskResult::Connection(Ok(AuthAnswer { ike, child }));
+        Some((connection, answer))
+    }
+
+    /// Connections that the table has made (instances) get their actors.
+    fn ensure_actor(&mut self, connection: &Arc<Connection>, ctx: &mut Context<Self>) {
+        if !self.connections.contains_key(&connection.serial()) {
+            self.start_connection(Arc::clone(connection), Adoption::default(), ctx);
+        }
+    }
+}
+
+impl Handler<FindConnection> for Supervisor {
+    type Result = Result<AskResult, Fault>;
+
+    fn handle(&mut self, msg: FindConnection, ctx: &mut Self::Context) -> Self::Result {
+        let Some((connection, answer)) = self.auth_answer(&msg.lookup) else {
+            return Err(Fault::Gone);
+        };
+        if matches!(answer, AskResult::Connection(Ok(_))) {
+            self.ensure_actor(&connection, ctx);
+            self.move_ike(msg.ike, connection.serial());
+        }
+        Ok(answer)
+    }
+}
+
+impl Handler<FindChildConnection> for Supervisor {
+    type Result = Result<AskResult, Fault>;
+
+    fn handle(&mut self, msg: FindChildConnection, ctx: &mut Self::Context) -> Self::Result {
+        match self.table.for_child(&msg.lookup) {
+            Ok((connection, policy)) => {
+                self.ensure_actor(&connection, ctx);
+                Ok(AskResult::Child(Ok(policy)))
+            }
+            Err(mismatches) => Ok(AskResult::Child(Err(mismatches))),
+        }
+    }
+}
+
+impl Handler<AddressesFound> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, msg: AddressesFound, ctx: &mut Self::Context) {
+        self.addresses_found(msg.0, ctx);
+    }
+}
+
+impl Handler<PeerResolved> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, msg: PeerResolved, _: &mut Self::Context) {
+        if let Some(changed) = self.table.set_name_address(msg.connection, &msg.name, msg.address) {
+            self.orient_again(changed);
+        }
+    }
+}
+
+impl Handler<DefaultRouteFound> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, msg: DefaultRouteFound, _: &mut Self::Context) {
+        if let Some(changed) = self.table.set_default_route(msg.connection, msg.source, msg.gateway)
+        {
+            self.orient_again(changed);
+        }
+    }
+}
+
+impl Supervisor {
+    /// An address of a connection has become known: tells it, and those (it may be among
+    /// them) whose orientation is another one now.
+    fn orient_again(&mut self, changed: Arc<Connection>) {
+        let addresses = self.addresses.clone();
+        let serial = changed.serial();
+        self.tell_connection(serial, ConnectionChanged(changed));
+        for changed in self.table.orient(&addresses) {
+            let serial = changed.serial();
+            self.tell_connection(serial, ConnectionChanged(changed));
+        }
+    }
+}
+
+impl Handler<ConnectionRetired> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, msg: ConnectionRetired, _: &mut Self::Context) {
+        // An IKE SA may have begun on it since it said so.
+        let busy = self.ikes.values().any(|ike| ike.connection == msg.0);
+        if busy {
+            return;
+        }
+        if let Some(entry) = self.connections.remove(&msg.0) {
+            entry.actor.kill();
+        }
+        self.table.remove(msg.0);
+        self.stopped_if_empty();
+    }
+}

@@ -1,0 +1,107 @@
+//! Facts of connections.
+
+use super::{ConnectionView, Gathered};
+use pluto_connections::LiveStatus;
+use pluto_connections::proposal::{describe_child, describe_ike};
+use pluto_whack::report::{ConnectionFacts, EndFacts};
+
+/// The facts of one.
+pub(super) fn facts(view: &ConnectionView, g: &Gathered) -> ConnectionFacts {
+    let live = &view.live;
+    let ike =
+        live.established_ike.and_then(|serial| g.ikes.iter().find(|ike| ike.serial == serial));
+    let child = live
+        .established_child
+        .and_then(|serial| g.children.iter().find(|child| child.serial == serial));
+    let status = view.connection.status(
+        live.wishes,
+        LiveStatus {
+            routing: live.routing.name().to_string(),
+            negotiating_ike: live.negotiating_ike,
+            established_ike: live.established_ike,
+            established_child: live.established_child,
+            ..LiveStatus::default()
+        },
+    );
+    let serial = |serial: Option<pluto_connections::SerialNo>| serial.map(|serial| serial.0);
+    ConnectionFacts {
+        serial: status.serial.0,
+        template: status.template.map(|template| template.0),
+        name: status.name,
+        log_name: status.log_name,
+        connection_kind: format!("{:?}", status.kind).to_lowercase(),
+        aliases: status.aliases,
+        oriented: status.oriented,
+        local: end(status.local, status.updown),
+        remote: end(status.remote, None),
+        interface: status.interface,
+        routing: status.live.routing,
+        owner: serial(live.established_child),
+        negotiating_ike_sa: serial(live.negotiating_ike),
+        established_ike_sa: serial(live.established_ike),
+        established_child_sa: serial(live.established_child),
+        wanted_up: live.wishes.up,
+        revival_attempts: u64::from(live.revival.unwrap_or(0)),
+        last_failure: live.failure.clone(),
+        policy: status.policy.split('+').map(ToString::to_string).collect(),
+        ike_life_s: status.ike_life,
+        ipsec_life_s: status.ipsec_life,
+        ipsec_max_bytes: status.ipsec_max_bytes.unwrap_or(1 << 63),
+        ipsec_max_packets: status.ipsec_max_packets.unwrap_or(1 << 63),
+        replay_window: status.replay_window,
+        rekey_margin_s: status.rekey_margin,
+        rekey_fuzz_percent: status.rekey_fuzz_percent,
+        retransmit_interval_ms: status.retransmit_interval_ms,
+        retransmit_timeout_s: status.retransmit_timeout,
+        initial_contact: status.initial_contact,
+        fake_strongswan: status.fake_strongswan,
+        send_vendorid: status.send_vendor_id,
+        send_no_esp_tfc: status.send_no_esp_tfc,
+        priority: [u32::from(status.prefix_lengths.0), u32::from(status.prefix_lengths.1), 0],
+        metric: status.metric,
+        mtu: Some(status.mtu).filter(|mtu| *mtu != 0),
+        sa_priority: Some(status.priority).filter(|priority| *priority != 0),
+        tfc: Some(status.tfc).filter(|tfc| *tfc != 0),
+        mark: mark(status.mark_in, status.mark_out),
+        sendca: status.sendca,
+        dpd_delay_s: status.dpd_delay,
+        encapsulation: status.encapsulation,
+        keepalive_s: status.nat_keepalive,
+        reqid: status.reqid,
+        debug: status.debug,
+        ike_algorithms: status.ike_proposals,
+        ike_algorithm_newest: ike.and_then(|ike| ike.live.summary.suite.as_ref().map(describe_ike)),
+        esp_algorithms: status.child_proposals,
+        esp_algorithm_newest: child.map(|child| describe_child(&child.live.up.suite)),
+        pfs: status.pfs,
+        ..ConnectionFacts::default()
+    }
+}
+
+fn end(end: pluto_connections::EndStatus, updown: Option<String>) -> EndFacts {
+    EndFacts {
+        host: end.address.unwrap_or(end.host),
+        id: end.id,
+        id_kind: end.id_kind,
+        nexthop: end.nexthop,
+        selectors: end.selectors,
+        sourceip: end.source_ips,
+        updown,
+        auth: end.auth,
+        sendcert: end.sendcert,
+        ..EndFacts::default()
+    }
+}
+
+fn mark(inbound: Option<(u32, u32)>, outbound: Option<(u32, u32)>) -> Option<String> {
+    let text = |(value, mask): (u32, u32)| format!("{value}/0x{mask:x}");
+    match (inbound, outbound) {
+        (None, None) => None,
+        (Some(both), Some(other)) if both == other => Some(text(both)),
+        (inbound, outbound) => Some(format!(
+            "in:{}, out:{}",
+            inbound.map_or("unset".to_string(), text),
+            outbound.map_or("unset".to_string(), text)
+        )),
+    }
+}

@@ -1,0 +1,362 @@
+//! Listings: facts gathered from the actors, sent to whack one by one.
+
+mod connection;
+mod daemon;
+mod sa;
+
+use super::Supervisor;
+use actix::Context;
+use futures::future::join_all;
+use pluto_connections::{Connection, ConnectionSerial, SerialNo};
+use pluto_messages::{
+    ChildDescription, ConnectionDescription, DescribeChildSa, DescribeConnection, DescribeIkeSa,
+    DescribeKernel, DescribeListener, IkeSaDescription, KernelDescription, ListSecrets,
+    ListenerDescription, Reporter,
+};
+use pluto_whack::report::{ActorFacts, ActorKind, BriefFacts, Item, PskFacts, TotalsFacts};
+use pluto_whack::{Listing, Reply, codes};
+use std::sync::Arc;
+
+/// A connection with what its actor says.
+pub(super) struct ConnectionView {
+    connection: Arc<Connection>,
+    live: ConnectionDescription,
+    restarts: u32,
+    age_s: u64,
+}
+
+/// An IKE SA with what its actor says.
+pub(super) struct IkeView {
+    serial: SerialNo,
+    live: IkeSaDescription,
+    age_s: u64,
+}
+
+/// An established Child SA with what its actor says.
+pub(super) struct ChildView {
+    serial: SerialNo,
+    live: ChildDescription,
+    age_s: u64,
+}
+
+/// What was gathered for one listing.
+#[derive(Default)]
+pub(super) struct Gathered {
+    connections: Vec<ConnectionView>,
+    ikes: Vec<IkeView>,
+    children: Vec<ChildView>,
+    kernel: Option<KernelDescription>,
+    listener: ListenerDescription,
+    listener_restarts: u32,
+    panics: u64,
+    secrets: Vec<(usize, String, String)>,
+    uptime_s: u64,
+}
+
+/// What a listing needs.
+struct Needs {
+    connections: bool,
+    sas: bool,
+    counters: bool,
+    daemon: bool,
+    secrets: bool,
+}
+
+impl Needs {
+    fn of(what: Listing) -> Self {
+        use Listing::{
+            BriefConnectionStatus, BriefStatus, ConnectionStatus, GlobalStatus, ListAll,
+            ListEvents, ListPsks, ShowStates, Status, TrafficStatus,
+        };
+        let among = |list: &[Listing]| list.contains(&what);
+        Self {
+            connections: among(&[Status, ConnectionStatus, BriefConnectionStatus, ShowStates]),
+            sas: among(&[
+                Status,
+                BriefStatus,
+                GlobalStatus,
+                TrafficStatus,
+                ShowStates,
+                ListEvents,
+                ConnectionStatus,
+                BriefConnectionStatus,
+            ]),
+            counters: among(&[Status, TrafficStatus, ShowStates, BriefConnectionStatus]),
+            daemon: among(&[Status, BriefStatus]),
+            secrets: among(&[ListPsks, ListAll]),
+        }
+    }
+}
+
+impl Supervisor {
+    pub(super) fn list(
+        &mut self,
+        what: Listing,
+        name: Option<String>,
+        reporter: Reporter,
+        _: &mut Context<Self>,
+    ) {
+        let only = match &name {
+            None => None,
+            Some(name) => {
+                let found: Vec<ConnectionSerial> = self
+                    .named(name, &reporter)
+                    .iter()
+                    .map(|connection| connection.serial())
+                    .collect();
+                if found.is_empty() {
+                    return;
+                }
+                Some(found)
+            }
+        };
+        let gathering = self.gather(&Needs::of(what), only.as_deref());
+        let setup = self.settings.clone();
+        actix_rt::spawn(async move {
+            let gathered = gathering.await;
+            for item in items(what, &gathered, &setup) {
+                if !reporter.reply_in_turn(Reply::item(item)).await {
+                    return;
+                }
+            }
+            if let Some(missing) = not_yet(what) {
+                reporter.say(codes::LOG, missing);
+            }
+        });
+    }
+
+    /// Asks everybody concerned at once; the future gives all answers.
+    fn gather(
+        &self,
+        needs: &Needs,
+        only: Option<&[ConnectionSerial]>,
+    ) -> impl Future<Output = Gathered> + 'static + use<> {
+        let now = self.shell.clock.now();
+        let wanted = |serial: ConnectionSerial| only.is_none_or(|only| only.contains(&serial));
+        let mut connections = Vec::new();
+        if needs.connections {
+            for connection in self.table.iter().filter(|connection| wanted(connection.serial())) {
+                let Some(entry) = self.connections.get(&connection.serial()) else { continue };
+                let answer = entry.actor.addr.send(DescribeConnection);
+                let (restarts, age_s) = (entry.restarts, now.since(entry.since).as_secs());
+                let connection = Arc::clone(connection);
+                connections.push(async move {
+                    let live = answer.await.ok()?;
+                    Some(ConnectionView { connection, live, restarts, age_s })
+                });
+            }
+        }
+        let (mut ikes, mut children) = (Vec::new(), Vec::new());
+        if needs.sas {
+            for (&serial, entry) in self.ikes.iter().filter(|(_, entry)| wanted(entry.connection)) {
+                let answer = entry.actor.addr.send(DescribeIkeSa);
+                let age_s = now.since(entry.since).as_secs();
+                ikes.push(async move { Some(IkeView { serial, live: answer.await.ok()?, age_s }) });
+            }
+            for (&serial, entry) in
+                self.children.iter().filter(|(_, entry)| wanted(entry.connection))
+            {
+                let Some(actor) = &entry.actor else { continue };
+                let answer = actor.addr.send(DescribeChildSa { counters: needs.counters });
+                let age_s = now.since(entry.since).as_secs();
+                children.push(async move {
+                    Some(ChildView { serial, live: answer.await.ok()??, age_s })
+                });
+            }
+        }
+        let kernel = self.shell.kernel.send(DescribeKernel);
+        let listener = self.listener.as_ref().map(|listener| listener.addr.send(DescribeListener));
+        let secrets = needs.secrets.then(|| self.shell.secrets.send(ListSecrets));
+        let (listener_restarts, panics) = (self.listener_restarts, self.panics);
+        let (daemon, uptime_s) = (needs.daemon, now.0.as_secs());
+        async move {
+            let mut gathered = Gathered {
+                connections: join_all(connections).await.into_iter().flatten().collect(),
+                ikes: join_all(ikes).await.into_iter().flatten().collect(),
+                children: join_all(children).await.into_iter().flatten().collect(),
+                listener_restarts,
+                panics,
+                uptime_s,
+                ..Gathered::default()
+            };
+            gathered.ikes.sort_by_key(|ike| ike.serial);
+            gathered.children.sort_by_key(|child| child.serial);
+            gathered.connections.sort_by(|a, b| {
+                let key = |view: &ConnectionView| {
+                    (view.connection.name().to_string(), view.connection.instance())
+                };
+                key(a).cmp(&key(b))
+            });
+            if daemon {
+                gathered.kernel = kernel.await.ok().and_then(Result::ok);
+            }
+            if let Some(listener) = listener {
+                gathered.listener = listener.await.unwrap_or_default();
+            }
+            if let Some(secrets) = secrets {
+                gathered.secrets = secrets.await.unwrap_or_default();
+            }
+            gathered
+        }
+    }
+}
+
+/// The facts of a listing, in its order.
+fn items(what: Listing, g: &Gathered, settings: &super::Settings) -> Vec<Item> {
+    let mut items = Vec::new();
+    match what {
+        Listing::Status => {
+            items.push(daemon::facts(g, settings).into());
+            items.extend(g.connections.iter().map(|view| connection::facts(view, g).into()));
+            items.push(totals(g).into());
+            items.push(brief(g).into());
+            sas(g, &mut items);
+            tree(g, &mut items);
+        }
+        Listing::BriefStatus => items.push(brief(g).into()),
+        Listing::GlobalStatus => items.extend(sa::counters(g).into_iter().map(Item::from)),
+        Listing::TrafficStatus => {
+            items.extend(g.children.iter().map(|view| sa::child(view, g).into()))
+        }
+        Listing::ConnectionStatus => {
+            items.extend(g.connections.iter().map(|view| connection::facts(view, g).into()));
+            items.push(totals(g).into());
+        }
+        Listing::BriefConnectionStatus => {
+            items.extend(g.connections.iter().map(|view| connection::facts(view, g).into()));
+            items.extend(g.children.iter().map(|view| sa::child(view, g).into()));
+            items.push(totals(g).into());
+        }
+        Listing::FipsStatus => items.push(daemon::fips().into()),
+        Listing::ShowStates => sas(g, &mut items),
+        Listing::ListPsks | Listing::ListAll => {
+            items.extend(g.secrets.iter().map(|(line, kind, ids)| {
+                PskFacts {
+                    file: settings.setup.secretsfile.clone(),
+                    line: u64::try_from(*line).unwrap_or(u64::MAX),
+                    secret: kind.clone(),
+                    ids: ids.split_whitespace().map(ToString::to_string).collect(),
+                }
+                .into()
+            }))
+        }
+        Listing::ListEvents => items.extend(sa::events(g).into_iter().map(Item::from)),
+        _ => {}
+    }
+    items
+}
+
+/// Listings of features that are not there yet say so, rather than look empty.
+fn not_yet(what: Listing) -> Option<&'static str> {
+    match what {
+        Listing::AddressPoolStatus => Some("address pools are not supported yet"),
+        Listing::ListPubkeys | Listing::CheckPubkeys => {
+            Some("raw public keys are not supported yet")
+        }
+        Listing::ListCerts | Listing::ListCaCerts | Listing::ListCrls => {
+            Some("certificates are not supported yet")
+        }
+        _ => None,
+    }
+}
+
+fn sas(g: &Gathered, items: &mut Vec<Item>) {
+    for view in &g.ikes {
+        items.push(sa::ike(view, g).into());
+        items.extend(sa::larval(view, g).into_iter().map(Item::from));
+        let own = g.children.iter().filter(|child| child.live.up.ike == view.serial);
+        items.extend(own.map(|child| sa::child(child, g).into()));
+    }
+}
+
+fn totals(g: &Gathered) -> TotalsFacts {
+    let count = |test: &dyn Fn(&ConnectionView) -> bool| {
+        u64::try_from(g.connections.iter().filter(|view| test(view)).count()).unwrap_or(u64::MAX)
+    };
+    TotalsFacts {
+        loaded: count(&|_| true),
+        routed: count(&|view| view.live.routing != pluto_connections::Routing::Unrouted),
+        active: count(&|view| view.live.established_child.is_some()),
+    }
+}
+
+fn brief(g: &Gathered) -> BriefFacts {
+    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    let established = g.ikes.iter().filter(|ike| ike.live.summary.established).count();
+    let anonymous = g
+        .ikes
+        .iter()
+        .filter(|ike| ike.live.summary.remote_id == Some(pluto_connections::Id::Null))
+        .count();
+    let open = g.ikes.len().saturating_sub(established).saturating_sub(g.listener.half_open);
+    let nobody =
+        g.children.iter().filter(|c| c.live.up.remote_id == pluto_connections::Id::Null).count();
+    BriefFacts {
+        cookies_required: g.listener.cookies,
+        accepting: g.listener.listening,
+        ike_total: count(g.ikes.len()),
+        ike_half_open: count(g.listener.half_open),
+        ike_open: count(open),
+        ike_authenticated: count(established.saturating_sub(anonymous)),
+        ike_anonymous: count(anonymous),
+        child_total: count(g.children.len()),
+        child_authenticated: count(g.children.len().saturating_sub(nobody)),
+        child_anonymous: count(nobody),
+    }
+}
+
+/// The supervision tree.
+fn tree(g: &Gathered, items: &mut Vec<Item>) {
+    let plain = |actor: ActorKind, name: &str, restarts: u64| ActorFacts {
+        actor,
+        name: name.to_string(),
+        state: "running".to_string(),
+        age_s: g.uptime_s,
+        restarts,
+        ..ActorFacts::default()
+    };
+    items.push(plain(ActorKind::Root, "root", 0).into());
+    let kernel_restarts = g.kernel.as_ref().map_or(0, |kernel| u64::from(kernel.restarts));
+    items.push(plain(ActorKind::Service, "kernel", kernel_restarts).into());
+    for service in ["secrets", "dns", "updown"] {
+        items.push(plain(ActorKind::Service, service, 0).into());
+    }
+    let mut listener = plain(ActorKind::Listener, "listener", u64::from(g.listener_restarts));
+    listener.dropped = g.listener.dropped;
+    items.push(listener.into());
+    let mut supervisor = plain(ActorKind::Supervisor, "supervisor", 0);
+    supervisor.panics_survived = g.panics;
+    items.push(supervisor.into());
+    items.extend(g.connections.iter().map(|view| {
+        Item::from(ActorFacts {
+            actor: ActorKind::Connection,
+            serial: Some(view.connection.serial().0),
+            name: view.connection.log_name().to_string(),
+            state: view.live.routing.name().to_string(),
+            age_s: view.age_s,
+            restarts: u64::from(view.restarts),
+            ..ActorFacts::default()
+        })
+    }));
+    items.extend(g.ikes.iter().map(|view| {
+        Item::from(ActorFacts {
+            actor: ActorKind::IkeSa,
+            serial: Some(view.serial.0),
+            name: view.live.summary.policy.log_name.to_string(),
+            state: view.live.summary.state_words.to_string(),
+            age_s: view.age_s,
+            panics_survived: u64::from(view.live.panics),
+            ..ActorFacts::default()
+        })
+    }));
+    items.extend(g.children.iter().map(|view| {
+        Item::from(ActorFacts {
+            actor: ActorKind::ChildSa,
+            serial: Some(view.serial.0),
+            name: view.live.up.policy.log_name.to_string(),
+            state: "established Child SA".to_string(),
+            age_s: view.age_s,
+            ..ActorFacts::default()
+        })
+    }));
+}

@@ -1,0 +1,194 @@
+//! Facts of IKE and Child SAs.
+
+use super::{ChildView, Gathered, IkeView};
+use pluto_connections::IpsecMode;
+use pluto_connections::proposal::{describe_child, describe_ike};
+use pluto_states::{ChildState, Instant};
+use pluto_whack::report::{ChildSaFacts, CounterFacts, DeadlineFacts, EventFacts, IkeSaFacts};
+
+fn deadlines(all: &[(&'static str, Instant)], now: Instant) -> Vec<DeadlineFacts> {
+    let mut facts: Vec<DeadlineFacts> = all
+        .iter()
+        .map(|(event, at)| DeadlineFacts {
+            event: (*event).to_string(),
+            in_s: at.since(now).as_secs(),
+        })
+        .collect();
+    facts.sort_by_key(|deadline| deadline.in_s);
+    facts
+}
+
+/// An IKE SA.
+pub(super) fn ike(view: &IkeView, g: &Gathered) -> IkeSaFacts {
+    let summary = &view.live.summary;
+    let connection = summary.policy.connection;
+    let newest = g
+        .ikes
+        .iter()
+        .filter(|other| {
+            other.live.summary.policy.connection == connection && other.live.summary.established
+        })
+        .map(|other| other.serial)
+        .max();
+    IkeSaFacts {
+        serial: view.serial.0,
+        connection: summary.policy.log_name.to_string(),
+        connection_serial: connection.0,
+        ike_version: 2,
+        state: summary.state.to_string(),
+        state_words: summary.state_words.to_string(),
+        established: summary.established,
+        initiator: summary.initiator,
+        initiator_spi: summary.spis.initiator.to_string(),
+        responder_spi: summary.spis.responder.to_string(),
+        local: summary.local.ip().to_string(),
+        remote: summary.remote.ip().to_string(),
+        remote_port: summary.remote.port(),
+        remote_id: summary.remote_id.as_ref().map(ToString::to_string),
+        algorithms: summary.suite.as_ref().map(describe_ike),
+        deadlines: deadlines(&summary.deadlines, view.live.now),
+        newest: newest == Some(view.serial),
+        busy: summary.busy,
+        children: summary.children.iter().map(|child| child.serial.0).collect(),
+        ..IkeSaFacts::default()
+    }
+}
+
+/// Child SAs of an IKE SA that are not established.
+pub(super) fn larval(view: &IkeView, _: &Gathered) -> Vec<ChildSaFacts> {
+    let summary = &view.live.summary;
+    let words = |state: ChildState| match state {
+        ChildState::Larval => "larval Child SA",
+        ChildState::Established => "established Child SA",
+        ChildState::Deleting => "deleting Child SA",
+    };
+    summary
+        .children
+        .iter()
+        .filter(|child| child.state == ChildState::Larval)
+        .map(|child| ChildSaFacts {
+            serial: child.serial.0,
+            connection: summary.policy.log_name.to_string(),
+            connection_serial: summary.policy.connection.0,
+            ike_sa: Some(view.serial.0),
+            ike_version: 2,
+            state: "LARVAL_CHILD_SA".to_string(),
+            state_words: words(child.state).to_string(),
+            local: summary.local.ip().to_string(),
+            remote: summary.remote.ip().to_string(),
+            remote_port: summary.remote.port(),
+            busy: summary.busy,
+            ..ChildSaFacts::default()
+        })
+        .collect()
+}
+
+/// An established Child SA.
+pub(super) fn child(view: &ChildView, g: &Gathered) -> ChildSaFacts {
+    let up = &view.live.up;
+    let counters = view.live.counters.unwrap_or_default();
+    let own =
+        |ike: &&IkeView| ike.live.summary.children.iter().any(|child| child.serial == view.serial);
+    let parent = g.ikes.iter().find(own);
+    let known = parent
+        .and_then(|ike| ike.live.summary.children.iter().find(|child| child.serial == view.serial));
+    let newest = g
+        .children
+        .iter()
+        .filter(|other| other.live.up.policy.connection == up.policy.connection)
+        .map(|other| other.serial)
+        .max();
+    let added = if counters.added == 0 {
+        crate::clock::wall_clock().as_secs().saturating_sub(view.age_s)
+    } else {
+        counters.added
+    };
+    let newest = newest == Some(view.serial);
+    ChildSaFacts {
+        serial: view.serial.0,
+        connection: up.policy.log_name.to_string(),
+        connection_serial: up.policy.connection.0,
+        ike_sa: Some(parent.map_or(up.ike.0, |ike| ike.serial.0)),
+        ike_version: 2,
+        state: "ESTABLISHED_CHILD_SA".to_string(),
+        state_words: "established Child SA".to_string(),
+        established: true,
+        deadlines: match (known, parent) {
+            (Some(child), Some(ike)) => deadlines(&child.deadlines, ike.live.now),
+            _ => Vec::new(),
+        },
+        newest,
+        eroute_owner: newest,
+        protocol: up.protocol.to_string(),
+        mode: if up.mode == IpsecMode::Transport { "transport" } else { "tunnel" }.to_string(),
+        local: up.local.ip().to_string(),
+        remote: up.remote.ip().to_string(),
+        remote_port: up.remote.port(),
+        espinudp: up.encapsulated,
+        inbound_spi: up.spi_in.0,
+        outbound_spi: up.spi_out.0,
+        local_ts: up.local_ts.iter().map(ToString::to_string).collect(),
+        remote_ts: up.remote_ts.iter().map(ToString::to_string).collect(),
+        algorithms: Some(describe_child(&up.suite)),
+        esn: up.suite.esn,
+        reqid: up.policy.reqid,
+        add_time: added,
+        in_bytes: counters.bytes_in,
+        out_bytes: counters.bytes_out,
+        in_packets: counters.packets_in,
+        out_packets: counters.packets_out,
+        max_bytes: up.policy.lifetimes.max_bytes.min(1 << 63),
+        remote_id: Some(up.remote_id.to_string()),
+        ..ChildSaFacts::default()
+    }
+}
+
+/// Counters for `--globalstatus`.
+pub(super) fn counters(g: &Gathered) -> Vec<CounterFacts> {
+    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    let established = g.ikes.iter().filter(|ike| ike.live.summary.established).count();
+    [
+        ("current.states.all", count(g.ikes.len()).saturating_add(count(g.children.len()))),
+        ("current.states.ipsec", count(g.children.len())),
+        ("current.states.ike", count(g.ikes.len())),
+        ("current.states.shunts", 0),
+        ("current.states.iketype.authenticated", count(established)),
+        ("current.states.iketype.halfopen", count(g.listener.half_open)),
+        ("current.states.iketype.open", count(g.ikes.len().saturating_sub(established))),
+        ("total.ike.mangled", g.listener.dropped),
+        ("total.ike.received", g.listener.received),
+        ("total.panics.survived", g.panics),
+    ]
+    .into_iter()
+    .map(|(name, value)| CounterFacts { name: name.to_string(), value })
+    .collect()
+}
+
+/// Timers for `--listevents`.
+pub(super) fn events(g: &Gathered) -> Vec<EventFacts> {
+    let mut events: Vec<EventFacts> = g
+        .ikes
+        .iter()
+        .flat_map(|view| {
+            let summary = &view.live.summary;
+            let name = summary.policy.log_name.clone();
+            let own = deadlines(&summary.deadlines, view.live.now)
+                .into_iter()
+                .map(move |deadline| (view.serial, name.clone(), deadline));
+            let children = summary.children.iter().flat_map(|child| {
+                let name = summary.policy.log_name.clone();
+                deadlines(&child.deadlines, view.live.now)
+                    .into_iter()
+                    .map(move |deadline| (child.serial, name.clone(), deadline))
+            });
+            own.chain(children)
+        })
+        .map(|(serial, name, deadline)| EventFacts {
+            owner: format!("{name} {serial}"),
+            event: deadline.event,
+            in_s: deadline.in_s,
+        })
+        .collect();
+    events.sort_by_key(|event| event.in_s);
+    events
+}

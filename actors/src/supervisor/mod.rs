@@ -1,0 +1,222 @@
+//! The supervisor: the table of all sessions by serial number, and the rules of what
+//! happens when one of them ends.
+//!
+//! Connections, IKE SAs and Child SAs are siblings: an IKE SA may carry Child SAs of
+//! several connections. Their relations are serial numbers in this table. Cleaning up is
+//! the survivor's: it depends on the table and the kernel's ledger, never on the corpse.
+
+mod commands;
+mod connections;
+mod listing;
+mod sessions;
+
+use crate::child_sa::ChildSaActor;
+use crate::connection::ConnectionActor;
+use crate::ike_sa::IkeSaActor;
+use crate::listener::{Listener, Thresholds};
+use crate::shell::Shell;
+use crate::watch::{self, Watched};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
+use pluto_connections::{ConnectionSerial, Connections, LocalAddress, SerialNo};
+use pluto_messages::{Census, Escalated, Exit, Exited, Shutdown, TakeCensus, Who};
+use pluto_states::{ChildUp, Instant};
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A connection in the table.
+struct ConnectionEntry {
+    actor: Watched<ConnectionActor>,
+    restarts: u32,
+    recent: VecDeque<Instant>,
+    since: Instant,
+}
+
+/// An IKE SA in the table.
+struct IkeEntry {
+    actor: Watched<IkeSaActor>,
+    ours: pluto_wire::IkeSpi,
+    connection: ConnectionSerial,
+    established: bool,
+    remote_id: Option<pluto_connections::Id>,
+    children: Vec<SerialNo>,
+    since: Instant,
+    /// What it told when it ended; none when it panicked.
+    finish: Option<pluto_states::Finish>,
+}
+
+/// A Child SA in the table.
+struct ChildEntry {
+    actor: Option<Watched<ChildSaActor>>,
+    ike: SerialNo,
+    connection: ConnectionSerial,
+    up: Option<Arc<ChildUp>>,
+    since: Instant,
+}
+
+/// What the supervisor is told at its birth.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// See [`Thresholds`].
+    pub thresholds: Thresholds,
+    /// `uniqueids=`: a new SA of an identity replaces its old one.
+    pub uniqueids: bool,
+    /// What listings show of the daemon's options.
+    pub setup: pluto_whack::report::SetupFacts,
+    /// `--natikeport`.
+    pub nat_port: u16,
+    /// `--keep-alive`.
+    pub keep_alive: Duration,
+}
+
+/// The actor.
+pub struct Supervisor {
+    shell: Rc<Shell>,
+    settings: Settings,
+    table: Connections,
+    connections: FxHashMap<ConnectionSerial, ConnectionEntry>,
+    ikes: FxHashMap<SerialNo, IkeEntry>,
+    children: FxHashMap<SerialNo, ChildEntry>,
+    listener: Option<Watched<Listener>>,
+    listener_restarts: u32,
+    addresses: Vec<LocalAddress>,
+    listening: bool,
+    panics: u64,
+    root: Recipient<Shutdown>,
+    escalate: Recipient<Escalated>,
+    stopping: bool,
+    leave_state: bool,
+    stopped: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supervisor")
+            .field("connections", &self.connections.len())
+            .field("ikes", &self.ikes.len())
+            .field("children", &self.children.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connection that panics more often than this within [`RESTART_WINDOW`] is marked down.
+const MOST_RESTARTS: usize = 3;
+/// A listener that panics more often than this ends the daemon.
+const MOST_LISTENER_RESTARTS: u32 = 20;
+const RESTART_WINDOW: Duration = Duration::from_secs(60);
+/// Orders from above and news from below are never refused; only newcomers are, and the
+/// queue that they wait in is this long.
+const MAILBOX: usize = 4_096;
+
+impl Supervisor {
+    /// With an empty table.
+    #[must_use]
+    pub fn new(
+        shell: Rc<Shell>,
+        settings: Settings,
+        root: Recipient<Shutdown>,
+        escalate: Recipient<Escalated>,
+    ) -> Self {
+        Self {
+            shell,
+            settings,
+            table: Connections::default(),
+            connections: FxHashMap::default(),
+            ikes: FxHashMap::default(),
+            children: FxHashMap::default(),
+            listener: None,
+            listener_restarts: 0,
+            addresses: Vec::new(),
+            listening: false,
+            panics: 0,
+            root,
+            escalate,
+            stopping: false,
+            leave_state: false,
+            stopped: None,
+        }
+    }
+
+    /// How a watched actor's end gets here.
+    fn watcher(ctx: &Context<Self>) -> impl FnOnce(Exited) + 'static {
+        let supervisor = ctx.address().downgrade();
+        move |exited| {
+            if let Some(supervisor) = supervisor.upgrade() {
+                supervisor.do_send(exited);
+            }
+        }
+    }
+
+    fn start_listener(&mut self, ctx: &mut Context<Self>) {
+        let (shell, supervisor) = (Rc::clone(&self.shell), ctx.address());
+        let thresholds = self.settings.thresholds;
+        let watcher = Self::watcher(ctx);
+        self.listener = Some(watch::spawn(
+            Who::Listener,
+            move |_| Listener::new(shell, supervisor, thresholds),
+            watcher,
+        ));
+    }
+
+    fn listener_exited(&mut self, exit: &Exit, ctx: &mut Context<Self>) {
+        if self.stopping {
+            return;
+        }
+        self.listener_restarts = self.listener_restarts.saturating_add(1);
+        self.shell.log.error(&format!("listener: {exit:?}; starting it again"));
+        if self.listener_restarts > MOST_LISTENER_RESTARTS {
+            let why = format!("ended {} times", self.listener_restarts);
+            self.escalate.do_send(Escalated { service: "listener", why });
+        } else {
+            self.start_listener(ctx);
+        }
+    }
+
+    /// The listener's address, for the simulated network of the tests.
+    #[must_use]
+    pub fn listener(&self) -> Option<Addr<Listener>> {
+        self.listener.as_ref().map(|watched| watched.addr.clone())
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.start_listener(ctx);
+    }
+}
+
+impl Handler<Exited> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, msg: Exited, ctx: &mut Self::Context) {
+        if let Exit::Panicked(text) = &msg.how {
+            self.panics = self.panics.saturating_add(1);
+            self.shell.log.error(&format!("{:?}: internal error: {text}", msg.who));
+        }
+        match msg.who {
+            Who::IkeSa(serial) => self.ike_exited(serial, &msg.how),
+            Who::ChildSa(serial) => self.child_exited(serial, &msg.how),
+            Who::Connection(serial) => self.connection_exited(serial, &msg.how, ctx),
+            Who::Listener => self.listener_exited(&msg.how, ctx),
+            Who::Supervisor | Who::Root | Who::Service => {}
+        }
+    }
+}
+
+impl Handler<TakeCensus> for Supervisor {
+    type Result = Census;
+
+    fn handle(&mut self, _: TakeCensus, _: &mut Self::Context) -> Census {
+        Census {
+            connections: self.connections.len(),
+            ike_sas: self.ikes.len(),
+            established: self.ikes.values().filter(|ike| ike.established).count(),
+            child_sas: self.children.len(),
+        }
+    }
+}

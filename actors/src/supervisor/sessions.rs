@@ -1,0 +1,419 @@
+//! IKE SAs and Child SAs: how they start, what they tell, how they end.
+
+use super::{ChildEntry, IkeEntry, Supervisor};
+use crate::child_sa::ChildSaActor;
+use crate::ike_sa::IkeSaActor;
+use crate::watch;
+use actix::{Context, Handler};
+use pluto_connections::{ConnectionSerial, SerialNo};
+use pluto_kernel::KernelEvent;
+use pluto_messages::{
+    ChildCameUp, ChildExpired, ChildSaNews, ChildWentDown, Exit, IkeNews, IkeSaEstablished,
+    IkeSaFinished, IkeSaSucceeded, KernelTells, LifetimeOver, NewResponder, Order, OrderSa,
+    RemoveSaPair, StartIke, StartRefused, TrafficWaits, Who,
+};
+use pluto_states::{ChildEvent, DownReason, Finish, IkeSa, Input, Request, ResponderStart};
+use pluto_whack::codes;
+use std::rc::Rc;
+use std::sync::Arc;
+
+impl Supervisor {
+    /// Starts the actor of an IKE SA.
+    pub(super) fn start_ike(
+        &mut self,
+        sa: IkeSa,
+        first: Option<Input>,
+        first_request: Option<crate::demux::FirstRequest>,
+        connection: ConnectionSerial,
+        ctx: &mut Context<Self>,
+    ) -> SerialNo {
+        let serial = sa.serial();
+        let spis = sa.spis();
+        let ours = if sa.is_initiator() { spis.initiator } else { spis.responder };
+        let shell = Rc::clone(&self.shell);
+        let actor = watch::spawn(
+            Who::IkeSa(serial),
+            move |_| IkeSaActor::new(sa, first, shell),
+            Self::watcher(ctx),
+        );
+        self.shell.demux.borrow_mut().register(ours, first_request, actor.addr.clone().recipient());
+        let entry = IkeEntry {
+            actor,
+            ours,
+            connection,
+            established: false,
+            remote_id: None,
+            children: Vec::new(),
+            since: self.shell.clock.now(),
+            finish: None,
+        };
+        self.ikes.insert(serial, entry);
+        self.tell_connection(connection, IkeNews::Began(serial));
+        serial
+    }
+
+    pub(super) fn tell_connection<M>(&self, connection: ConnectionSerial, message: M)
+    where
+        M: actix::Message<Result: Send> + Send + 'static,
+        crate::connection::ConnectionActor: Handler<M>,
+    {
+        if let Some(entry) = self.connections.get(&connection) {
+            entry.actor.addr.do_send(message);
+        }
+    }
+
+    /// The IKE SA now belongs to this connection.
+    pub(super) fn move_ike(&mut self, ike: SerialNo, to: ConnectionSerial) {
+        let Some(entry) = self.ikes.get_mut(&ike) else { return };
+        let from = std::mem::replace(&mut entry.connection, to);
+        if from != to {
+            self.tell_connection(from, IkeNews::Ended(ike, Finish::Replaced(ike)));
+            self.tell_connection(to, IkeNews::Began(ike));
+        }
+    }
+
+    /// Its actor is gone, in order or not: what it had goes with it.
+    pub(super) fn ike_exited(&mut self, serial: SerialNo, exit: &Exit) {
+        let Some(entry) = self.ikes.remove(&serial) else { return };
+        self.shell.demux.borrow_mut().forget(entry.ours);
+        let finish = entry.finish.clone().unwrap_or_else(|| Finish::Failed(describe(exit)));
+        for child in entry.children {
+            self.child_down(child, DownReason::IkeEnded, None);
+        }
+        self.tell_connection(entry.connection, IkeNews::Ended(serial, finish));
+        self.stopped_if_empty();
+    }
+
+    /// A Child SA has ended: its actor, its kernel SAs, its place in the table.
+    pub(super) fn child_down(
+        &mut self,
+        child: SerialNo,
+        reason: DownReason,
+        replaced_by: Option<SerialNo>,
+    ) {
+        let Some(entry) = self.children.remove(&child) else { return };
+        if let Some(actor) = &entry.actor {
+            actor.kill();
+        }
+        if !self.leaves_state() {
+            self.shell.kernel.do_send(RemoveSaPair(child.0));
+        }
+        if let Some(ike) = self.ikes.get_mut(&entry.ike) {
+            ike.children.retain(|other| *other != child);
+        }
+        self.tell_connection(entry.connection, ChildWentDown { child, reason, replaced_by });
+    }
+
+    pub(super) fn child_exited(&mut self, serial: SerialNo, exit: &Exit) {
+        // A Child SA's actor that ended without being told to: the SA is not to be trusted.
+        let Some(entry) = self.children.get_mut(&serial) else { return };
+        if matches!(exit, Exit::Panicked(_)) {
+            entry.actor = None;
+            let ike = entry.ike;
+            if let Some(ike) = self.ikes.get(&ike) {
+                ike.actor.addr.do_send(Order(Request::DeleteChild(serial)));
+            }
+        }
+    }
+
+    fn child_news(&mut self, ike: SerialNo, event: ChildEvent, ctx: &mut Context<Self>) {
+        match event {
+            ChildEvent::Started { child, connection } => {
+                let since = self.shell.clock.now();
+                self.children
+                    .insert(child, ChildEntry { actor: None, ike, connection, up: None, since });
+                if let Some(entry) = self.ikes.get_mut(&ike) {
+                    entry.children.push(child);
+                }
+            }
+            ChildEvent::Up(up) => {
+                let up = Arc::new(*up);
+                let child = up.child;
+                let Some(parent) = self.ikes.get(&ike) else { return };
+                let parent = parent.actor.addr.clone();
+                let (shell, facts) = (Rc::clone(&self.shell), Arc::clone(&up));
+                let actor = watch::spawn(
+                    Who::ChildSa(child),
+                    move |_| ChildSaActor::new(facts, parent, shell),
+                    Self::watcher(ctx),
+                );
+                let connection = up.policy.connection;
+                if let Some(entry) = self.children.get_mut(&child) {
+                    entry.actor = Some(actor);
+                    entry.connection = connection;
+                    entry.up = Some(Arc::clone(&up));
+                } else {
+                    let since = self.shell.clock.now();
+                    let entry = ChildEntry {
+                        actor: Some(actor),
+                        ike,
+                        connection,
+                        up: Some(Arc::clone(&up)),
+                        since,
+                    };
+                    self.children.insert(child, entry);
+                    if let Some(entry) = self.ikes.get_mut(&ike) {
+                        entry.children.push(child);
+                    }
+                }
+                self.tell_connection(connection, ChildCameUp(up));
+            }
+            ChildEvent::Down { child, reason, replaced_by, .. } => {
+                self.child_down(child, reason, replaced_by)
+            }
+        }
+    }
+
+    /// Sends an order to a state by its serial number; false: there is none.
+    pub(super) fn order(&self, serial: SerialNo, request: Request) -> bool {
+        let ike = match (self.ikes.get(&serial), self.children.get(&serial)) {
+            (Some(ike), _) => Some(ike),
+            (None, Some(child)) => self.ikes.get(&child.ike),
+            (None, None) => None,
+        };
+        if let Some(ike) = ike {
+            ike.actor.addr.do_send(Order(request));
+        }
+        ike.is_some()
+    }
+
+    fn kernel_tells(&mut self, event: KernelEvent) {
+        match event {
+            KernelEvent::Acquire {
+                reqid,
+                source,
+                destination,
+                protocol,
+                source_port,
+                destination_port,
+            } => {
+                let packet = crate::facts::packet(
+                    source,
+                    source_port,
+                    protocol,
+                    destination,
+                    destination_port,
+                );
+                match self.connection_by_reqid(reqid) {
+                    Some(connection) => {
+                        self.tell_connection(connection, TrafficWaits { packet, destination })
+                    }
+                    None => self
+                        .shell
+                        .log
+                        .debug(&format!("acquire for {packet}: no connection has reqid {reqid}")),
+                }
+            }
+            KernelEvent::Expire { child: Some(child), hard, .. } => {
+                let actor =
+                    self.children.get(&SerialNo(child)).and_then(|entry| entry.actor.as_ref());
+                if let Some(actor) = actor {
+                    actor.addr.do_send(LifetimeOver { hard });
+                }
+            }
+            KernelEvent::Expire { .. }
+            | KernelEvent::Mapping { .. }
+            | KernelEvent::RoutesChanged => {}
+            KernelEvent::AddressesChanged | KernelEvent::Lost => self.rescan_addresses(),
+        }
+    }
+}
+
+fn describe(exit: &Exit) -> String {
+    match exit {
+        Exit::Panicked(text) => format!("internal error: {text}"),
+        Exit::Killed => "killed".to_string(),
+        Exit::Normal => "ended".to_string(),
+    }
+}
+
+impl Handler<NewResponder> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, msg: NewResponder, ctx: &mut Self::Context) {
+        let request = msg.0;
+        let Ok(header) = pluto_wire::Header::peek(&request.bytes) else { return };
+        let remote = request.remote;
+        if self.stopping {
+            return;
+        }
+        // The same request may have come twice before the first was registered.
+        if let crate::demux::Route::To(ike) = self.shell.demux.borrow().route(&header, remote) {
+            let _ = ike.try_send(pluto_messages::DatagramArrived(request));
+            return;
+        }
+        let found = self.table.for_ike_sa_init(request.local.ip(), remote.ip());
+        let Some((connection, policy)) =
+            found.and_then(|c| c.ike_policy().map(|policy| (c.serial(), policy)))
+        else {
+            let text = format!(
+                "IKE_SA_INIT request refused: no connection is loaded for {} with {}",
+                request.local.ip(),
+                remote.ip()
+            );
+            self.shell.log.stranger(remote, &text);
+            if let Some(refusal) = pluto_states::refuse_ike_sa_init(&request) {
+                self.shell.transport.transmit(&refusal);
+            }
+            return;
+        };
+        let serial = self.shell.serials.borrow_mut().next_serial();
+        let start = ResponderStart { serial, policy, request: request.clone() };
+        let sa = loop {
+            let sa = IkeSa::responder(&start, &mut **self.shell.entropy.borrow_mut());
+            if !self.shell.demux.borrow().knows(sa.spis().responder) {
+                break sa;
+            }
+        };
+        let first_request = Some((header.spis.initiator, remote));
+        self.start_ike(sa, Some(Input::Datagram(request)), first_request, connection, ctx);
+    }
+}
+
+impl Handler<StartIke> for Supervisor {
+    type Result = Result<SerialNo, StartRefused>;
+
+    fn handle(&mut self, msg: StartIke, ctx: &mut Self::Context) -> Self::Result {
+        let refuse = |code, why: &str| Err(StartRefused { code, why: why.to_string() });
+        if self.stopping {
+            return refuse(codes::FATAL, "the daemon is stopping");
+        }
+        if !self.listening {
+            return refuse(codes::DEAF, "need --listen before --initiate");
+        }
+        let Some(connection) = self.table.by_serial(msg.connection) else {
+            return refuse(codes::UNKNOWN_NAME, "the connection is gone");
+        };
+        let Some(policy) = connection.ike_policy() else {
+            return refuse(
+                codes::ORIENT,
+                "we cannot identify ourselves with either end of this connection",
+            );
+        };
+        let Some((local, remote)) = connection.endpoints() else {
+            return refuse(codes::NOPEERIP, "cannot initiate: the peer's address is not known");
+        };
+        let children = connection.child_policies();
+        let serial = self.shell.serials.borrow_mut().next_serial();
+        let sa = IkeSa::initiator(
+            serial,
+            policy,
+            children,
+            local,
+            remote,
+            &mut **self.shell.entropy.borrow_mut(),
+        );
+        Ok(self.start_ike(sa, Some(Input::Start), None, msg.connection, ctx))
+    }
+}
+
+impl Handler<IkeSaEstablished> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, msg: IkeSaEstablished, _: &mut Self::Context) {
+        let established = msg.0;
+        let (ike, connection) = (established.ike, established.policy.connection);
+        self.move_ike(ike, connection);
+        if let Some(entry) = self.ikes.get_mut(&ike) {
+            entry.established = true;
+            entry.remote_id = Some(established.remote_id.clone());
+            self.shell.demux.borrow_mut().no_longer_half_open(entry.ours);
+        }
+        if established.initial_contact && self.settings.uniqueids {
+            self.abandon_others(ike, &established.remote_id, &established.policy.local_id);
+        }
+        self.tell_connection(connection, IkeNews::Established(ike));
+    }
+}
+
+impl Supervisor {
+    /// The peer says that this is its only SA (RFC 7296, 2.4): older ones are dead.
+    fn abandon_others(
+        &self,
+        ike: SerialNo,
+        remote_id: &pluto_connections::Id,
+        local_id: &pluto_connections::Id,
+    ) {
+        let local_of = |connection| {
+            let connection = self.table.by_serial(connection)?;
+            Some(connection.ike_policy()?.local_id.clone())
+        };
+        for (serial, entry) in &self.ikes {
+            if *serial < ike
+                && entry.established
+                && entry.remote_id.as_ref() == Some(remote_id)
+                && local_of(entry.connection).as_ref() == Some(local_id)
+            {
+                entry.actor.addr.do_send(Order(Request::Abandon));
+            }
+        }
+    }
+}
+
+impl Handler<ChildSaNews> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, msg: ChildSaNews, ctx: &mut Self::Context) {
+        self.child_news(msg.ike, msg.event, ctx);
+    }
+}
+
+impl Handler<IkeSaSucceeded> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, msg: IkeSaSucceeded, ctx: &mut Self::Context) {
+        let Some(old) = self.ikes.get_mut(&msg.old) else { return };
+        let (connection, remote_id) = (old.connection, old.remote_id.clone());
+        let children = std::mem::take(&mut old.children);
+        let new = self.start_ike(*msg.successor, None, None, connection, ctx);
+        for child in &children {
+            if let Some(entry) = self.children.get_mut(child) {
+                entry.ike = new;
+                if let (Some(actor), Some(parent)) = (&entry.actor, self.ikes.get(&new)) {
+                    actor.addr.do_send(crate::child_sa::NewParent(parent.actor.addr.clone()));
+                }
+            }
+        }
+        if let Some(entry) = self.ikes.get_mut(&new) {
+            entry.children = children;
+            entry.established = true;
+            entry.remote_id = remote_id;
+        }
+        self.tell_connection(connection, IkeNews::Established(new));
+    }
+}
+
+impl Handler<IkeSaFinished> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, msg: IkeSaFinished, _: &mut Self::Context) {
+        // Its actor's end follows; until then the demux still knows the SA, so that late
+        // datagrams are not strangers.
+        if let Some(entry) = self.ikes.get_mut(&msg.ike) {
+            entry.finish = Some(msg.finish);
+        }
+    }
+}
+
+impl Handler<OrderSa> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, msg: OrderSa, _: &mut Self::Context) {
+        self.order(msg.serial, msg.request);
+    }
+}
+
+impl Handler<KernelTells> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, msg: KernelTells, _: &mut Self::Context) {
+        self.kernel_tells(msg.0);
+    }
+}
+
+impl Handler<ChildExpired> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, msg: ChildExpired, _: &mut Self::Context) {
+        let ike = self.children.get(&msg.child).and_then(|child| self.ikes.get(&child.ike));
+        if let Some(ike) = ike {
+            ike.actor.addr.do_send(msg);
+        }
+    }
+}
