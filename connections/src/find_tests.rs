@@ -44,6 +44,7 @@ fn auth(table: &Connections, remote: &str, remote_id: &str) -> AuthLookup {
         remote_auth: Authby::Psk,
         suite: suite(table),
         selectors: None,
+        mode: IpsecMode::Tunnel,
     }
 }
 

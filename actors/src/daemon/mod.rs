@@ -185,7 +185,13 @@ fn serve(
             kernel_decapsulates: options.kernel == KernelChoice::Xfrm,
         };
         let sockets = Rc::new(Sockets::new(ports, log.clone()));
-        let resolver = pluto_dns::HickoryResolver::system(pluto_dns::Preference::Ipv4First);
+        let resolver: Box<dyn pluto_dns::Resolver> = match pluto_dns::HickoryResolver::system() {
+            Ok(resolver) => Box::new(resolver),
+            Err(error) => {
+                log.error(&format!("names cannot be resolved: {error}"));
+                Box::new(pluto_dns::FakeResolver::default())
+            }
+        };
         let mut kernel = Some(backend.kernel);
         let tree = root::start(Parts {
             log: log.clone(),
@@ -199,7 +205,7 @@ fn serve(
             events: Some(backend.events),
             secrets_file: options.secretsfile.clone().into(),
             secrets: None,
-            resolver: Box::new(resolver),
+            resolver,
             updown_limit: options.updown_timeout,
             transport: Rc::clone(&sockets) as Rc<dyn crate::shell::Transport>,
             sockets,
