@@ -120,11 +120,18 @@ pub fn probes(facts: &Facts) -> Vec<IpAddr> {
     targets(facts).iter().map(|&target| probe(target)).collect()
 }
 
-/// What the verb does. Unroute undoes what [`Book`] remembers, so it plans nothing.
+/// What is to be there after the verb, in the order of adding it. Routes that `book` has
+/// are ours: that they lead to the right place already is no reason to leave them out.
+/// Unroute undoes what the book remembers, so it plans nothing.
 ///
 /// # Errors
 /// There is no interface to route through.
-pub fn plan(verb: Verb, facts: &Facts, now: &RouteFacts) -> Result<Vec<Work>, NoInterface> {
+pub fn plan(
+    verb: Verb,
+    facts: &Facts,
+    now: &RouteFacts,
+    book: &Book,
+) -> Result<Vec<Work>, NoInterface> {
     if !concerns(verb, facts) {
         return Ok(Vec::new());
     }
@@ -135,8 +142,10 @@ pub fn plan(verb: Verb, facts: &Facts, now: &RouteFacts) -> Result<Vec<Work>, No
         let metric = facts.metric;
         let route = Route { destination, interface, gateway, source, metric, mtu: facts.mtu };
         let reached = now.clients.get(n).and_then(Option::as_ref);
-        if !reached.is_some_and(|reach| is_same(&route, reach)) {
-            routes.push(Work::AddRoute(route));
+        let same = reached.is_some_and(|reach| is_same(&route, reach));
+        let added = Work::AddRoute(route);
+        if !same || book.has(&added) {
+            routes.push(added);
         }
     }
     // The kernel takes a preferred source only when it is an address of this host.

@@ -1,6 +1,6 @@
 //! The plan, as a table.
 
-use super::{NoInterface, Reach, Route, RouteFacts, Work, plan, probes};
+use super::{Book, NoInterface, Reach, Route, RouteFacts, Work, plan, probes};
 use crate::{Facts, Verb};
 use std::net::IpAddr;
 
@@ -66,7 +66,7 @@ fn words(work: &[Work]) -> Vec<String> {
 }
 
 fn planned(verb: Verb, facts: &Facts, now: &RouteFacts) -> Vec<String> {
-    words(&plan(verb, facts, now).expect("a plan"))
+    words(&plan(verb, facts, now, &Book::default()).expect("a plan"))
 }
 
 fn routed(facts: &Facts) -> Vec<String> {
@@ -134,6 +134,22 @@ fn what_the_table_does_already_is_not_added() {
 }
 
 #[test]
+fn our_own_routes_are_not_taken_for_the_hosts() {
+    let (facts, mut book) = (nets(), Book::default());
+    let unreachable = beyond_gateway(&facts);
+    let wanted = plan(Verb::Route, &facts, &unreachable, &book).expect("a plan");
+    book.want(1, wanted.clone());
+    // Now the table leads there, because of us.
+    let there = RouteFacts { clients: vec![unreachable.peer.clone()], ..unreachable };
+    let again = plan(Verb::Route, &facts, &there, &book).expect("a plan");
+    assert_eq!(again, wanted);
+    assert_eq!(book.want(1, again.clone()).work, [], "the same connection again");
+    assert_eq!(book.want(2, again).work, [], "another one with the same traffic");
+    assert_eq!(book.drop_all(1).work, [], "the other one needs it");
+    assert_eq!(book.drop_all(2).work.len(), 1);
+}
+
+#[test]
 fn several_networks_are_decided_one_by_one() {
     let peer_client = vec![net("10.2.0.0/24"), net("10.3.0.0/16"), net("10.2.0.0/24")];
     let facts = Facts { peer_client, ..nets() };
@@ -185,7 +201,8 @@ fn only_route_and_a_late_source_address_do_something() {
 #[test]
 fn without_an_interface_it_says_what_cannot_be_routed() {
     let facts = Facts { interface: None, ..nets() };
-    let refused = plan(Verb::Route, &facts, &RouteFacts::default()).expect_err("no interface");
+    let refused = plan(Verb::Route, &facts, &RouteFacts::default(), &Book::default())
+        .expect_err("no interface");
     assert_eq!(refused, NoInterface { destination: net("10.2.0.0/24") });
     assert!(refused.to_string().contains("10.2.0.0/24"));
     let known = Facts { interface: Some("eth0".into()), ..facts };

@@ -25,8 +25,8 @@ impl Book {
     /// A connection wants this added, and nothing that it had before besides.
     pub fn want(&mut self, connection: u64, wanted: Vec<Work>) -> Change {
         let before = self.take(connection);
-        let mut work: Vec<Work> =
-            wanted.iter().filter(|new| !before.contains(new)).cloned().collect();
+        let there = |work: &&Work| before.contains(work) || self.has(work);
+        let mut work: Vec<Work> = wanted.iter().filter(|new| !there(new)).cloned().collect();
         self.put(connection, wanted.clone());
         let gone = before.iter().rev().filter(|old| !self.is_wanted(old, &wanted));
         work.extend(gone.map(Work::undone));
@@ -50,6 +50,12 @@ impl Book {
         self.of.get(&connection).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether some connection has added it.
+    #[must_use]
+    pub fn has(&self, work: &Work) -> bool {
+        self.owners.contains_key(work)
+    }
+
     /// Whether no connection has anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -58,7 +64,7 @@ impl Book {
 
     /// Whether somebody has it still, or a route has taken its place.
     fn is_wanted(&self, old: &Work, wanted: &[Work]) -> bool {
-        self.owners.contains_key(old) || wanted.iter().any(|new| replaces(new, old))
+        self.has(old) || wanted.iter().any(|new| replaces(new, old))
     }
 
     fn take(&mut self, connection: u64) -> Vec<Work> {
@@ -137,7 +143,8 @@ mod tests {
     fn a_shared_address_goes_with_its_last_owner() {
         let mut book = Book::default();
         book.want(1, vec![address(1), route(2, Some(1))]);
-        book.want(2, vec![address(1), route(3, Some(1))]);
+        let second = book.want(2, vec![address(1), route(3, Some(1))]);
+        assert_eq!(second.work, [route(3, Some(1))], "the address is there");
         assert_eq!(book.drop_all(1).work, [route(2, Some(1)).undone()]);
         assert_eq!(book.drop_all(2).work, [route(3, Some(1)).undone(), address(1).undone()]);
         assert!(book.is_empty());
