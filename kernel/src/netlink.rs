@@ -12,6 +12,7 @@ use crate::error::refused;
 use crate::sys::set_option;
 use netlink_sys::{Socket, SocketAddr};
 use read::{Fields, Message};
+use std::fmt;
 use std::io;
 use std::os::fd::AsRawFd;
 use write::Requests;
@@ -49,7 +50,6 @@ impl Refusal {
 }
 
 /// A netlink socket for requests.
-#[derive(Debug)]
 pub(crate) struct Netlink {
     socket: Socket,
     port: u32,
@@ -246,6 +246,13 @@ fn failed(what: &str, error: &io::Error) -> KernelError {
         failed.why = format!("no answer within {SECONDS} seconds");
     }
     failed
+}
+
+/// Without the buffers: keys pass through them.
+impl fmt::Debug for Netlink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Netlink").field("port", &self.port).finish_non_exhaustive()
+    }
 }
 
 impl AsRawFd for Netlink {

@@ -41,7 +41,7 @@ fn an_install_without_esp_leaves_nothing() {
     }
     let mut kernel = kernel();
     if kernel.capabilities().esp {
-        println!("install without ESP: SKIPPED: this kernel has ESP");
+        real::skipped("install without ESP", "this kernel has ESP");
         return;
     }
     let spi = kernel.allocate_spi(&request(2)).unwrap();

@@ -1,5 +1,6 @@
 //! Netlink requests as octets.
 
+use std::fmt;
 use std::net::IpAddr;
 use zeroize::Zeroizing;
 
@@ -20,10 +21,15 @@ pub(crate) const CREATE: u16 = 0x400;
 const ROOM: usize = 4096;
 
 /// Requests one behind the other. Keys pass through it: what it held is zeroed.
-#[derive(Debug)]
 pub(crate) struct Requests {
     octets: Zeroizing<Vec<u8>>,
     starts: Vec<usize>,
+}
+
+impl fmt::Debug for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Requests({} of {} octets)", self.starts.len(), self.octets.len())
+    }
 }
 
 /// An attribute whose length is not known yet.

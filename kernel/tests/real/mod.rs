@@ -5,6 +5,7 @@ use nix::sched::{CloneFlags, unshare};
 use pluto_crypto::Secret;
 use pluto_kernel::*;
 use pluto_wire::numbers::{EncrId, IntegId, ProtocolId};
+use std::io::Write;
 use std::net::IpAddr;
 use std::process::Command;
 
@@ -12,7 +13,7 @@ use std::process::Command;
 /// and a line that says so, without the right to.
 pub(crate) fn in_new_namespace(test: &str) -> bool {
     if let Err(errno) = unshare(CloneFlags::CLONE_NEWNET) {
-        println!("{test}: SKIPPED: cannot make a network namespace ({errno})");
+        skipped(test, &format!("cannot make a network namespace ({errno})"));
         return false;
     }
     ip("link set lo up");
@@ -25,6 +26,12 @@ pub(crate) fn in_new_namespace(test: &str) -> bool {
     true
 }
 
+/// Says that a test is skipped, past the harness, which keeps the words of tests that pass
+/// to itself.
+pub(crate) fn skipped(test: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "{test}: SKIPPED: {why}");
+}
+
 /// A kernel, in its namespace, with ESP; or a line that says why not.
 pub(crate) fn with_esp(test: &str) -> Option<XfrmKernel> {
     if !in_new_namespace(test) {
@@ -32,7 +39,7 @@ pub(crate) fn with_esp(test: &str) -> Option<XfrmKernel> {
     }
     let kernel = XfrmKernel::open(&XfrmOptions::default()).expect("XFRM");
     if let Some(missing) = &kernel.capabilities().esp_missing {
-        println!("{test}: SKIPPED: {missing}");
+        skipped(test, missing);
         return None;
     }
     Some(kernel)
