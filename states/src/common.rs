@@ -274,7 +274,7 @@ impl Cx<'_, '_> {
     ) -> Result<(), SealError> {
         let header = self.header(exchange, true, self.sa.window.expected_id());
         let bytes = protection.seal(&header, payloads, self.env.entropy)?;
-        self.sa.window.response_sent(Arc::from(bytes.as_slice()));
+        self.sa.window.response_sent(exchange, Arc::from(bytes.as_slice()));
         self.transmit(path, bytes);
         Ok(())
     }

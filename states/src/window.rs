@@ -17,8 +17,8 @@ pub(crate) struct Window {
     next_request: u32,
     outstanding: Option<Outstanding>,
     expected_request: u32,
-    /// The response to request `expected_request - 1`.
-    last_response: Option<Arc<[u8]>>,
+    /// The response to request `expected_request - 1`, and its exchange.
+    last_response: Option<(ExchangeType, Arc<[u8]>)>,
 }
 
 /// A request of ours that waits for its response.
@@ -117,12 +117,14 @@ impl Window {
     }
 
     /// Judges the id of a request.
-    pub(crate) fn judge_request(&self, id: MessageId) -> Arrival {
+    pub(crate) fn judge_request(&self, id: MessageId, exchange: ExchangeType) -> Arrival {
         if id.0 == self.expected_request {
             return Arrival::New;
         }
         match &self.last_response {
-            Some(bytes) if id.0.checked_add(1) == Some(self.expected_request) => {
+            Some((answered, bytes))
+                if *answered == exchange && id.0.checked_add(1) == Some(self.expected_request) =>
+            {
                 Arrival::Again(Arc::clone(bytes))
             }
             _ => Arrival::Outside,
@@ -130,9 +132,9 @@ impl Window {
     }
 
     /// The peer's expected request is answered with these octets.
-    pub(crate) fn response_sent(&mut self, bytes: Arc<[u8]>) {
+    pub(crate) fn response_sent(&mut self, exchange: ExchangeType, bytes: Arc<[u8]>) {
         self.expected_request = self.expected_request.saturating_add(1);
-        self.last_response = Some(bytes);
+        self.last_response = Some((exchange, bytes));
     }
 
     /// When [`Window::overdue`] has something to say.
@@ -218,14 +220,18 @@ mod tests {
     #[test]
     fn the_last_request_again_gets_the_same_response() {
         let mut window = Window::new();
-        assert_eq!(window.judge_request(MessageId(0)), Arrival::New);
-        assert_eq!(window.judge_request(MessageId(1)), Arrival::Outside);
-        window.response_sent(bytes(7));
-        assert_eq!(window.judge_request(MessageId(0)), Arrival::Again(bytes(7)));
-        assert_eq!(window.judge_request(MessageId(1)), Arrival::New);
-        window.response_sent(bytes(8));
-        assert_eq!(window.judge_request(MessageId(0)), Arrival::Outside);
-        assert_eq!(window.judge_request(MessageId(u32::MAX)), Arrival::Outside);
+        let judged =
+            |window: &Window, id| window.judge_request(MessageId(id), ExchangeType::IKE_AUTH);
+        assert_eq!(judged(&window, 0), Arrival::New);
+        assert_eq!(judged(&window, 1), Arrival::Outside);
+        window.response_sent(ExchangeType::IKE_AUTH, bytes(7));
+        assert_eq!(judged(&window, 0), Arrival::Again(bytes(7)));
+        let other = window.judge_request(MessageId(0), ExchangeType::INFORMATIONAL);
+        assert_eq!(other, Arrival::Outside, "another exchange has not been answered");
+        assert_eq!(judged(&window, 1), Arrival::New);
+        window.response_sent(ExchangeType::IKE_AUTH, bytes(8));
+        assert_eq!(judged(&window, 0), Arrival::Outside);
+        assert_eq!(judged(&window, u32::MAX), Arrival::Outside);
     }
 
     #[test]

@@ -8,3 +8,4 @@ pub mod net;
 pub mod peer;
 pub mod puppet;
 pub mod sim;
+pub mod stage;

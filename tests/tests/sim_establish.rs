@@ -1,6 +1,12 @@
 //! Two hosts establish a tunnel and delete it, over calm and over bad networks.
 
-#![allow(clippy::indexing_slicing, reason = "a test that misses what it looks for fails")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that misses what it looks for fails"
+)]
 
 use pluto_states::{Finish, Request};
 use pluto_tests::net::Faults;

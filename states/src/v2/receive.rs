@@ -99,7 +99,7 @@ fn in_window(
             false => Err("it answers no request of ours"),
         };
     }
-    match cx.sa.window.judge_request(header.message_id) {
+    match cx.sa.window.judge_request(header.message_id, header.exchange) {
         Arrival::New => Ok(()),
         Arrival::Outside => Err("it is outside the window"),
         Arrival::Again(response) => {

@@ -184,7 +184,7 @@ fn send_response(cx: &mut Cx<'_, '_>, request: Request, key: LocalKey) -> State 
         return give_up(cx, "the IKE_SA_INIT response does not fit into a message".into());
     };
     let response: Arc<[u8]> = bytes.as_slice().into();
-    cx.sa.window.response_sent(Arc::clone(&response));
+    cx.sa.window.response_sent(ExchangeType::IKE_SA_INIT, Arc::clone(&response));
     cx.transmit(path, bytes);
     cx.sa.suite = Some(suite);
     cx.story(StoryEvent::SentIkeSaInitResponse { to: path.remote, suite });
