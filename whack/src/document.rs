@@ -3,17 +3,17 @@
 
 use crate::report::*;
 use crate::request::Listing;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version of the document; grows only when a field changes its meaning or goes.
 pub const DOCUMENT_VERSION: u32 = 1;
 
 /// A listing. Every list is there, empty when the listing has nothing of its kind.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     /// Always `pluto-whack`.
-    pub format: &'static str,
+    pub format: String,
     /// See [`DOCUMENT_VERSION`].
     pub version: u32,
     /// Which listing.
@@ -63,7 +63,7 @@ pub struct Document {
 }
 
 /// A line that the daemon said.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// See [`codes`](crate::codes).
     pub code: u16,
@@ -76,7 +76,7 @@ impl Document {
     #[must_use]
     pub fn new(listing: Listing, name: Option<String>) -> Self {
         Self {
-            format: "pluto-whack",
+            format: "pluto-whack".to_owned(),
             version: DOCUMENT_VERSION,
             listing,
             name,
@@ -130,3 +130,7 @@ impl Document {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "document_tests.rs"]
+mod tests;
