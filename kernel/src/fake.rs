@@ -287,9 +287,13 @@ impl Kernel for FakeKernel {
 
     fn install(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
         let mut model = self.tables.model();
+        let entered = model.enter("install");
         let what = format!("install SAs {:#x} and {:#x}", spec.spi_in, spec.spi_out);
         let (inbound, outbound) = child_sas(spec);
-        let failed = match model.enter("install") {
+        if self.ledger.is_installed(spec.child) {
+            return Err(refused(what, libc::EEXIST));
+        }
+        let failed = match entered {
             Err(error) => Some(error),
             Ok(()) if !self.capabilities.esp && spec.protocol == ProtocolId::ESP => {
                 Some(refused(what, libc::EPROTONOSUPPORT))
@@ -304,11 +308,10 @@ impl Kernel for FakeKernel {
             },
         };
         if let Some(error) = failed {
-            // As Linux would leave it: the pair is gone, the reserved SPI with it.
-            if model.sas.get(&name(&inbound)).is_some_and(|had| had.sa.larval) {
-                model.sas.remove(&name(&inbound));
+            // The reserved SPIs go with the pair.
+            for reserved in self.ledger.take_child(spec.child) {
+                model.sas.remove(&name(&reserved));
             }
-            self.ledger.take_child(spec.child);
             return Err(error);
         }
         let shared = Arc::new(spec.clone());

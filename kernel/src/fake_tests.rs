@@ -219,3 +219,43 @@ fn an_sa_that_went_unnoticed_is_found() {
     let gone = KernelEvent::Expire { spi: 0xabcd, destination, child: Some(2), hard: true };
     assert_eq!(kernel.missed_expiries().unwrap(), [gone]);
 }
+
+/// Any order of requests, some of which fail, leaves exactly what the ledger knows.
+#[test]
+fn no_order_of_requests_and_failures_leaves_an_orphan() {
+    for seed in 1..200_u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut random = |bound: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % bound
+        };
+        let mut kernel = FakeKernel::new();
+        let tables = kernel.tables();
+        for _ in 0..60 {
+            if random(5) == 0 {
+                tables.fail_next(libc::ENOBUFS);
+            }
+            let (child, connection) = (random(6), random(3));
+            let action = [PolicyAction::Trap, PolicyAction::Block, PolicyAction::Pass];
+            let action = action[usize::try_from(random(3)).unwrap()];
+            let remote = 2 + u8::try_from(random(2)).unwrap();
+            let _ = match random(6) {
+                0 => kernel.allocate_spi(&request(child)).map(drop),
+                1 | 2 => {
+                    let spi = kernel.allocate_spi(&request(child)).unwrap_or(0);
+                    let out = u32::try_from(0x9000 + child).unwrap();
+                    let traffic = vec![pair(remote)];
+                    kernel.install(&SaPairSpec { traffic, ..spec(child, connection, spi, out) })
+                }
+                3 => kernel.remove(child),
+                4 => kernel.set_policies(connection, &bare(action, vec![pair(remote)])),
+                _ => kernel.remove_policies(connection),
+            };
+            assert_eq!(kernel.orphans(), Vec::<String>::new(), "seed {seed}");
+        }
+        kernel.flush();
+        assert!(tables.is_empty() && kernel.ledger().is_empty(), "seed {seed}");
+    }
+}

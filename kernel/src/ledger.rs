@@ -223,6 +223,13 @@ impl Ledger {
         }
     }
 
+    /// Whether a Child SA has more than reservations.
+    #[must_use]
+    pub fn is_installed(&self, child: u64) -> bool {
+        let owned = self.children.get(&child);
+        owned.is_some_and(|owned| owned.sas.iter().any(|sa| !sa.larval))
+    }
+
     /// Strikes a Child SA out and tells what it had.
     pub fn take_child(&mut self, child: u64) -> Vec<InstalledSa> {
         let sas = self.children.get(&child).map(|owned| owned.sas.clone()).unwrap_or_default();

@@ -51,7 +51,8 @@ pub trait Kernel: std::fmt::Debug {
     /// See [`KernelError`].
     fn allocate_spi(&mut self, request: &SpiRequest) -> Result<u32, KernelError>;
 
-    /// Installs both SAs and the tunnel's policies: all or, on an error, nothing. Policies
+    /// Installs both SAs and the tunnel's policies, once for each Child SA: all or, on an
+    /// error, nothing (the reserved SPI is given up too). Policies
     /// that the same connection has for the same traffic (trap, shunt, the replaced Child
     /// SA's) are replaced in place.
     ///

@@ -301,9 +301,14 @@ impl Kernel for XfrmKernel {
     fn install(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
         let (inbound, outbound) = child_sas(spec);
         let sas = [inbound, outbound];
+        if self.ledger.is_installed(spec.child) {
+            return Err(refused(format!("install #{} twice", spec.child), libc::EEXIST));
+        }
+        let reserved = self.ledger.children.get(&spec.child).map(|owned| owned.sas.clone());
+        let reserved = reserved.unwrap_or_default();
         if let Err(error) = self.check(spec) {
-            let reserved = self.ledger.take_child(spec.child);
             let _ = self.remove_sas(&reserved);
+            self.ledger.take_child(spec.child);
             return Err(error);
         }
         for sa in sas {
@@ -320,8 +325,10 @@ impl Kernel for XfrmKernel {
         }
         let Err(failed) = self.try_install(spec, &sas, &changes) else { return Ok(()) };
         self.undo_policies(spec.connection, undo);
-        // The inbound SPI is ours in any case; an outbound SA only if we have made it.
-        let made: Vec<_> = if failed.done[1] { sas.to_vec() } else { vec![inbound] };
+        // What was reserved goes too; the outbound SA is ours only if we have made it.
+        let mut made = reserved;
+        made.push(inbound);
+        made.extend(failed.done[1].then_some(outbound));
         let _ = self.remove_sas(&made);
         self.ledger.take_child(spec.child);
         Err(failed.error)

@@ -217,3 +217,44 @@ fn ike_passes_where_a_policy_blocks() {
     assert!(without.send(b"x", to).is_err());
     with.send(b"x", to).unwrap();
 }
+
+#[allow(unsafe_code, reason = "AsyncFd::register has no safe form")]
+fn reactive<T: std::os::fd::AsRawFd>(owner: T) -> tokio::io::unix::AsyncFd<T> {
+    // SAFETY: events and sockets own their descriptor and never change it.
+    unsafe { tokio::io::unix::AsyncFd::register(owner) }.map_err(drop).unwrap()
+}
+
+#[test]
+fn a_reactor_is_woken_for_each_event_and_each_datagram() {
+    if !in_new_namespace("reactor") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let ledger = Ledger::default();
+    runtime.block_on(async {
+        let events = Events::open(true, Vec::new()).unwrap();
+        let mut events = reactive(events);
+        let local = "127.0.0.1:500".parse().unwrap();
+        let socket = IkeSocket::bind(local, &IkeSocketOptions::default()).unwrap();
+        let socket = reactive(socket);
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        while !events.get_mut().read(&ledger).is_empty() {}
+        for number in 0..3 {
+            ip(&format!("route add 10.{number}.0.0/24 dev eth0"));
+            loop {
+                let mut ready = events.readable_mut().await.unwrap();
+                let told = ready.get_inner_mut().read(&ledger);
+                if told == [KernelEvent::RoutesChanged] {
+                    break; // not drained: the next must wake us all the same
+                }
+                ready.clear_ready();
+            }
+            peer.send_to(b"x", local).unwrap();
+            let mut ready = socket.readable().await.unwrap();
+            let taken = ready.try_io(|socket| socket.get_ref().recv_batch(|_, _| ()));
+            assert_eq!(taken.unwrap().unwrap(), 1);
+            let again = ready.try_io(|socket| socket.get_ref().recv_batch(|_, _| ()));
+            assert!(again.is_err(), "drained");
+        }
+    });
+}
