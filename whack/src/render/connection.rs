@@ -5,6 +5,9 @@ use super::{or, yes_no};
 use crate::report::{ConnectionFacts, EndFacts, IptfsFacts};
 use std::fmt::{Result, Write};
 
+/// The kind of the identity of an end where anybody is welcome.
+const NO_ID: &str = "NONE";
+
 pub(super) fn connection(c: &ConnectionFacts, out: &mut String) -> Result {
     topology(c, out)?;
     let mut lines = String::new();
@@ -43,7 +46,7 @@ fn topology(c: &ConnectionFacts, out: &mut String) -> Result {
 }
 
 fn clients(end: &EndFacts) -> Vec<Option<&str>> {
-    if end.selectors.is_empty() {
+    if end.selectors.is_empty() || !end.subnet_configured {
         vec![None]
     } else {
         end.selectors.iter().map(|selector| Some(selector.as_str())).collect()
@@ -94,7 +97,7 @@ fn host(end: &EndFacts) -> String {
         }
     }
     let mut inside = Vec::new();
-    if end.id != end.host && end.id_kind != "%none" {
+    if end.id != end.host && end.id_kind != NO_ID {
         inside.push(end.id.clone());
     }
     if !roles.is_empty() {
@@ -128,12 +131,12 @@ fn hosts(c: &ConnectionFacts, out: &mut String) -> Result {
     if !certs.is_empty() {
         writeln!(out, "{}", certs.join(" "))?;
     }
-    writeln!(
-        out,
-        "my_updown={}; my_updown-config={};",
-        or(c.local.updown.as_ref(), "%native"),
-        c.local.updown_config
-    )
+    let updown = match c.local.updown.as_deref() {
+        None => "%native",
+        Some("") => "%disabled",
+        Some(command) => command,
+    };
+    writeln!(out, "my_updown={updown}; my_updown-config={};", c.local.updown_config)
 }
 
 fn authentication(c: &ConnectionFacts, out: &mut String) -> Result {
@@ -263,17 +266,11 @@ fn policy(c: &ConnectionFacts, out: &mut String) -> Result {
 }
 
 fn identities(c: &ConnectionFacts, out: &mut String) -> Result {
-    let id = |end: &EndFacts| {
-        if end.id_kind == "%none" { "(none)".to_owned() } else { end.id.clone() }
+    let id = |end: &EndFacts, whose: &str| match end.id_kind.as_str() {
+        NO_ID => format!("{whose} idtype: %none; {whose} id=(none)"),
+        kind => format!("{whose} idtype: {kind}; {whose} id={}", end.id),
     };
-    writeln!(
-        out,
-        "our idtype: {}; our id={}; their idtype: {}; their id={}",
-        c.local.id_kind,
-        id(&c.local),
-        c.remote.id_kind,
-        id(&c.remote)
-    )?;
+    writeln!(out, "{}; {}", id(&c.local, "our"), id(&c.remote, "their"))?;
     writeln!(
         out,
         "sendca: {}; our sendcert: {}; their sendcert: {};",

@@ -168,6 +168,8 @@ impl Text {
         match item {
             Item::Daemon(facts) => daemon::daemon(facts, out),
             Item::Fips(facts) => writeln!(out, "FIPS mode {}", facts.mode),
+            // Only those with a Child SA have a line, and it is the Child SA's.
+            Item::Connection(_) if self.what == Listing::BriefConnectionStatus => Ok(()),
             Item::Connection(facts) => connection::connection(facts, out),
             Item::Totals(facts) if self.what == Listing::BriefConnectionStatus => {
                 let report::TotalsFacts { loaded, active, .. } = facts;

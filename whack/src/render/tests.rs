@@ -168,9 +168,10 @@ fn the_first_line_shows_topology_and_source_addresses() {
     c.local.selectors.clear();
     c.local.id = "192.1.2.45".into();
     c.local.nexthop = Some("192.1.2.254".into());
-    c.remote.selectors.clear();
+    c.remote.selectors = vec!["192.1.3.33/32".into()];
+    c.remote.subnet_configured = false;
     c.remote.host = "%any".into();
-    c.remote.id_kind = "%none".into();
+    c.remote.id_kind = "NONE".into();
     c.remote.addresspool = vec!["192.0.2.100-192.0.2.110".into()];
     assert_eq!(
         first(c),
@@ -190,6 +191,18 @@ fn an_unoriented_connection_has_left_and_right() {
     let line =
         "\"C\":   host: unoriented; left: 192.1.2.45; leftnexthop: 2001:db8:1:3::254; right: %any;";
     assert!(text.lines().any(|found| found == line), "{text}");
+}
+
+#[test]
+fn anybody_and_no_script_have_their_words() {
+    let mut c = west_east();
+    c.remote.id_kind = "NONE".into();
+    for (updown, shown) in [(None, "%native"), (Some(""), "%disabled"), (Some("/x"), "/x")] {
+        c.local.updown = updown.map(str::to_owned);
+        let text = render(Listing::ConnectionStatus, &[c.clone().into()]);
+        assert!(text.contains(&format!("   my_updown={shown}; my_updown-config=")), "{text}");
+        assert!(text.contains("; their idtype: %none; their id=(none)\n"), "{text}");
+    }
 }
 
 #[test]
@@ -275,7 +288,7 @@ fn traffic_is_a_line_a_child_sa() {
 fn brief_listings_are_brief() {
     let totals = TotalsFacts { loaded: 3, routed: 2, active: 1 };
     assert_eq!(
-        render(Listing::BriefConnectionStatus, &[totals.into()]),
+        render(Listing::BriefConnectionStatus, &[west_east().into(), totals.into()]),
         "# Total IPsec connections: loaded 3, active 1\n"
     );
     let mut out = String::new();

@@ -168,17 +168,20 @@ pub struct EndFacts {
     pub host: String,
     /// Its identity; `%any` when anybody is welcome.
     pub id: String,
-    /// `FQDN`, `IPV4_ADDR`, `DER_ASN1_DN`, `%none` …
+    /// `FQDN`, `IPV4_ADDR`, `DER_ASN1_DN` …, `NONE` when anybody is welcome.
     pub id_kind: String,
     /// Where traffic to the other end goes first, when it is not the other end.
     pub nexthop: Option<String>,
-    /// Its traffic when it is not the host itself: `192.0.1.0/24`, `192.0.1.0/24/TCP/7`.
+    /// Its traffic: `192.0.1.0/24`, `192.0.1.0/24/TCP/7`.
     pub selectors: Vec<String>,
+    /// Whether its traffic was configured; otherwise it is the host itself, and text does
+    /// not show it.
+    pub subnet_configured: bool,
     /// `addresspool=`: what peers at this end are given.
     pub addresspool: Vec<String>,
     /// `sourceip=`.
     pub sourceip: Vec<String>,
-    /// `updown=`; none when it is done without a script.
+    /// `updown=`; empty when nothing is done, none when it is done without a script.
     pub updown: Option<String>,
     /// `updown-config=`.
     pub updown_config: String,
@@ -239,9 +242,10 @@ impl Default for EndFacts {
         Self {
             host: "%any".into(),
             id: "%any".into(),
-            id_kind: "%none".into(),
+            id_kind: "NONE".into(),
             nexthop: None,
             selectors: Vec::new(),
+            subnet_configured: true,
             addresspool: Vec::new(),
             sourceip: Vec::new(),
             updown: None,
