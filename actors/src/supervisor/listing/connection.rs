@@ -33,7 +33,10 @@ pub(super) fn facts(view: &ConnectionView, g: &Gathered) -> ConnectionFacts {
         aliases: status.aliases,
         oriented: status.oriented,
         local: end(status.local, status.updown),
-        remote: end(status.remote, None),
+        remote: {
+            let updown = status.remote.updown.clone();
+            end(status.remote, updown)
+        },
         interface: status.interface,
         routing: status.live.routing,
         owner: serial(live.established_child),
@@ -65,6 +68,7 @@ pub(super) fn facts(view: &ConnectionView, g: &Gathered) -> ConnectionFacts {
         mark: mark(status.mark_in, status.mark_out),
         sendca: status.sendca,
         dpd_delay_s: status.dpd_delay,
+        dpd_timeout_s: status.dpd_timeout,
         encapsulation: status.encapsulation,
         keepalive_s: status.nat_keepalive,
         reqid: status.reqid,
@@ -73,6 +77,7 @@ pub(super) fn facts(view: &ConnectionView, g: &Gathered) -> ConnectionFacts {
         ike_algorithm_newest: ike.and_then(|ike| ike.live.summary.suite.as_ref().map(describe_ike)),
         esp_algorithms: status.child_proposals,
         esp_algorithm_newest: child.map(|child| describe_child(&child.live.up.suite)),
+        ipsec_protocol: status.protocol,
         pfs: status.pfs,
         ..ConnectionFacts::default()
     }
@@ -85,6 +90,7 @@ fn end(end: pluto_connections::EndStatus, updown: Option<String>) -> EndFacts {
         id_kind: end.id_kind,
         nexthop: end.nexthop,
         selectors: end.selectors,
+        subnet_configured: end.subnet_configured,
         sourceip: end.source_ips,
         updown,
         auth: end.auth,
