@@ -23,6 +23,7 @@ const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_CACHEINFO: u16 = 6;
 const IFA_FLAGS: u16 = 8;
+const IFA_PROTO: u16 = 11;
 const IFA_F_NODAD: u32 = 0x02;
 const IFA_F_DADFAILED: u32 = 0x08;
 const IFA_F_TENTATIVE: u32 = 0x40;
@@ -30,6 +31,8 @@ const IFA_F_TENTATIVE: u32 = 0x40;
 /// Scope of source addresses that we add: a number of the administrator's range, so that
 /// `ip address` tells them from others.
 const OUR_SCOPE: u8 = 50;
+/// The same for IPv6, whose scopes are the kernel's (Linux 5.18; passed over before).
+const OUR_PROTO: u8 = 50;
 
 /// Interfaces, addresses and routes of the host we run on.
 #[derive(Debug)]
@@ -137,6 +140,28 @@ impl Host {
         }
     }
 
+    /// Removes source addresses that a predecessor, which was killed, has left.
+    pub(crate) fn remove_stale(&mut self, ledger: &mut Ledger) -> Result<(), KernelError> {
+        let found = std::cell::RefCell::new(Vec::new());
+        self.netlink.dump(
+            "list addresses",
+            |out| {
+                out.begin(RTM_GETADDR, DUMP);
+                out.zeros(8);
+                out.end();
+            },
+            |message| found.borrow_mut().extend(read_ours(message.payload)),
+            || found.borrow_mut().clear(),
+        )?;
+        for (index, address) in found.into_inner() {
+            let interface = name_of(index);
+            if ledger.add_address(address, &interface) {
+                self.remove_address(ledger, address, &interface)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes all source addresses that we have added.
     pub(crate) fn remove_added(&mut self, ledger: &mut Ledger) {
         let added: Vec<_> = ledger.addresses().cloned().collect();
@@ -168,6 +193,9 @@ impl Host {
         out.u32(index);
         out.attribute_ip(IFA_LOCAL, address);
         out.attribute_ip(IFA_ADDRESS, address);
+        let open = out.open(IFA_PROTO);
+        out.u8(OUR_PROTO);
+        out.close(open);
         if kind == RTM_NEWADDR && address.is_ipv6() {
             // Usable at once, and (deprecated) only by those who ask for it: the scope
             // that keeps others away from an IPv4 address is not ours to set here.
@@ -216,6 +244,24 @@ fn read_address(payload: &[u8]) -> Option<(u32, IpAddr)> {
     let link_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
     let unusable = flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) != 0;
     (!link_local && !unusable).then_some((index, address))
+}
+
+/// Interface index and address of a source address that bears our signs.
+fn read_ours(payload: &[u8]) -> Option<(u32, IpAddr)> {
+    let mut fields = Fields(payload);
+    let (family, prefix) = (fields.u8()?, fields.u8()?);
+    let (_, scope) = (fields.u8()?, fields.u8()?);
+    let index = fields.u32()?;
+    let find = |wanted| attributes(fields.0).find(|(kind, _)| *kind == wanted);
+    let (_, address) = find(IFA_LOCAL).or_else(|| find(IFA_ADDRESS))?;
+    let address = read::ip(u16::from(family), address)?;
+    let ours = match address {
+        IpAddr::V4(_) => prefix == 32 && scope == OUR_SCOPE,
+        IpAddr::V6(_) => {
+            prefix == 128 && find(IFA_PROTO).is_some_and(|(_, value)| value == [OUR_PROTO])
+        }
+    };
+    ours.then_some((index, address))
 }
 
 /// Index of an interface, or errno.

@@ -95,8 +95,8 @@ impl XfrmKernel {
         vec![self.netlink.port(), self.host.port()]
     }
 
-    /// Removes all SAs and policies, whoever made them: at start they are a predecessor's
-    /// that was killed.
+    /// Removes all SAs and policies, whoever made them, and source addresses that bear our
+    /// signs: at start they are a predecessor's that was killed.
     ///
     /// # Errors
     /// See [`KernelError`].
@@ -109,7 +109,7 @@ impl XfrmKernel {
         // ESRCH: there were none.
         match refusals.into_iter().find(|refusal| refusal.errno != libc::ESRCH) {
             Some(refusal) => Err(refusal.of("flush SAs and policies")),
-            None => Ok(()),
+            None => self.host.remove_stale(&mut self.ledger),
         }
     }
 

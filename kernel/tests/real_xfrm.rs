@@ -152,11 +152,20 @@ fn a_successor_clears_what_a_killed_daemon_left() {
     killed
         .set_policies(1, &bare(PolicyAction::Trap, vec![pair("10.1.0.0", "10.2.0.0", 24)]))
         .unwrap();
+    for address in ["10.9.0.1", "2001:db8:9::1"] {
+        let (address, interface) = (address.parse().unwrap(), "eth0".to_owned());
+        killed.route(&RouteChange::AddAddress { address, interface }).unwrap();
+    }
+    let addresses = || ip("address show dev eth0");
+    assert!(addresses().contains("10.9.0.1") && addresses().contains("2001:db8:9::1"));
     drop(killed);
     let backend = choose(Protostack::Auto, &XfrmOptions::default()).unwrap();
     println!("{:?}", backend.notes);
     assert_eq!((ip("xfrm state").as_str(), policies()), ("", 0));
     assert!(backend.kernel.ledger().is_empty());
+    assert!(!addresses().contains("10.9.0.1"), "{}", addresses());
+    assert!(!addresses().contains("2001:db8:9::1"), "{}", addresses());
+    assert!(addresses().contains("192.0.2.1") && addresses().contains("2001:db8::1"));
 }
 
 #[test]
