@@ -8,6 +8,7 @@ use crate::log::Log;
 use crate::watch;
 use pluto_messages::{Escalated, Fault};
 use std::collections::VecDeque;
+use std::task::Poll;
 use std::time::Duration;
 
 /// Restarts that a service may need within [`WITHIN`].
@@ -38,6 +39,19 @@ impl<C> std::fmt::Debug for Service<C> {
     }
 }
 
+/// `work`, whose panic ends it and nothing else, and comes back as its text.
+///
+/// # Errors
+/// The text of the panic.
+pub async fn contained<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|cx| match watch::contain(|| work.as_mut().poll(cx)) {
+        Ok(polled) => polled.map(Ok),
+        Err(text) => Poll::Ready(Err(text)),
+    })
+    .await
+}
+
 impl<C> Service<C> {
     /// With a first core from the factory.
     pub fn new(
@@ -63,6 +77,13 @@ impl<C> Service<C> {
                 Err(Fault::Panicked(text))
             }
         }
+    }
+
+    /// Counts a panic in a future that the core has begun ([`contained`]), as one in the core
+    /// itself; what to answer.
+    pub fn panicked(&mut self, text: String) -> Fault {
+        self.rebuild(&text);
+        Fault::Panicked(text)
     }
 
     /// How often the core was rebuilt.
