@@ -75,6 +75,7 @@ pub fn tunnel(connection: &Connection, child: Option<&ChildUp>, wishes: Wishes) 
     let transport = child.is_some_and(|up| up.mode == pluto_connections::IpsecMode::Transport);
     let source_ip = connection.source_ips().iter().copied().find(|address| address.is_ipv6() == v6);
     Facts {
+        connection: connection.serial().0,
         environment: environment(connection, child, wishes, first_mine, peers.first().copied(), v6),
         me,
         peer,

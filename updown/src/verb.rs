@@ -50,6 +50,8 @@ impl fmt::Display for Verb {
 /// work are made of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
+    /// Serial number of the connection, under which is remembered what route has added.
+    pub connection: u64,
     /// Every variable of the environment but PATH and PLUTO_VERB, by name.
     pub environment: Vec<(String, String)>,
     /// Our address.
