@@ -116,7 +116,10 @@ pub fn start(parts: Parts) -> Tree {
         Some(escalate.clone()),
     ));
     let dns = service(Dns::new(parts.resolver, log.clone(), Some(escalate.clone())));
-    let updown = service(UpdownActor::new(kernel.clone(), log.clone(), parts.updown_limit));
+    let updown = service(
+        UpdownActor::new(kernel.clone(), log.clone(), parts.updown_limit)
+            .escalating(escalate.clone()),
+    );
 
     let shell = Rc::new(Shell {
         clock: Clock::default(),

@@ -1,25 +1,219 @@
-//! stub
-use crate::kernel::KernelActor;
+//! The service that runs the verbs of updown: natively, by the kernel actor, or as scripts,
+//! beside everything else. A connection waits for its verb before it asks for the next, so
+//! verbs of one connection never overlap; scripts of different connections do.
+
+use crate::kernel::{KernelActor, judge};
 use crate::log::Log;
-use actix::*;
+use crate::service::{Service, contained};
+use actix::{
+    Actor, ActorFutureExt, Addr, Context, Handler, Recipient, ResponseActFuture, WrapFuture,
+};
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, join_all};
+use pluto_kernel::{RouteAnswer, RouteChange};
+use pluto_messages::{ChangeRoutes, Escalated, Fault, RouteTo, RunUpdown, UpdownDone};
+use pluto_updown::native::{Book, Reach, Route, RouteFacts, Work, concerns, plan, probes};
+use pluto_updown::{
+    Facts, Means, Outcome, Ran, Runner, Script, Shell, Surroundings, Verb, environment,
+};
+use pluto_whack::DebugClass;
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Scripts that run at once; the others wait their turn, first come, first served.
+const AT_ONCE: usize = 64;
+/// For scripts when the daemon itself was started without one.
+const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What native verbs have added, by connection. It outlives a panic: the routes do, too.
+type Routes = Rc<RefCell<Book>>;
+
+/// The actor.
 #[derive(Debug)]
-pub struct UpdownActor;
+pub struct UpdownActor {
+    service: Service<Routes>,
+    kernel: Addr<KernelActor>,
+    runner: Rc<dyn Runner>,
+    places: Rc<Semaphore>,
+    path: String,
+    limit: Duration,
+    log: Log,
+}
+
+impl UpdownActor {
+    /// With scripts that may take `limit` each.
+    #[must_use]
+    pub fn new(kernel: Addr<KernelActor>, log: Log, limit: Duration) -> Self {
+        Self {
+            service: service(log.clone(), None),
+            kernel,
+            runner: Rc::new(Shell),
+            places: Rc::new(Semaphore::new(AT_ONCE)),
+            path: std::env::var("PATH").unwrap_or_else(|_| USUAL_PATH.into()),
+            limit,
+            log,
+        }
+    }
+
+    /// Tells `escalate` when there are too many internal errors.
+    #[must_use]
+    pub fn escalating(mut self, escalate: Recipient<Escalated>) -> Self {
+        self.service = service(self.log.clone(), Some(escalate));
+        self
+    }
+
+    /// Runs scripts by something else: for tests.
+    #[must_use]
+    pub fn with_runner(mut self, runner: Rc<dyn Runner>) -> Self {
+        self.runner = runner;
+        self
+    }
+
+    fn script(
+        &self,
+        command: String,
+        verb: Verb,
+        facts: &Facts,
+    ) -> LocalBoxFuture<'static, UpdownDone> {
+        let debug = self.log.classes().contains(DebugClass::Updown);
+        let around = Surroundings { path: &self.path, debug };
+        let environment = match environment(facts, verb, around) {
+            Ok(environment) => environment,
+            Err(why) => return std::future::ready(done(Outcome::NotRun(why))).boxed_local(),
+        };
+        let script = Script { command, environment, limit: self.limit };
+        let (runner, places) = (Rc::clone(&self.runner), Rc::clone(&self.places));
+        async move {
+            // The semaphore is never closed; were it, the only loss would be the limit.
+            let _place = places.acquire().await;
+            let Ran { outcome, output } = runner.run(script).await;
+            UpdownDone { outcome, output }
+        }
+        .boxed_local()
+    }
+}
+
+fn service(log: Log, escalate: Option<Recipient<Escalated>>) -> Service<Routes> {
+    let factory = Box::new(|old: Option<Routes>| old.unwrap_or_default());
+    Service::new("updown", factory, log, escalate)
+}
+
 impl Actor for UpdownActor {
     type Context = Context<Self>;
 }
-impl UpdownActor {
-    pub fn new(_: Addr<KernelActor>, _: Log, _: std::time::Duration) -> Self {
-        UpdownActor
+
+impl Handler<RunUpdown> for UpdownActor {
+    type Result = ResponseActFuture<Self, Result<UpdownDone, Fault>>;
+
+    fn handle(&mut self, msg: RunUpdown, _: &mut Self::Context) -> Self::Result {
+        let RunUpdown { verb, means, facts } = msg;
+        let work = match means {
+            Means::Disabled => std::future::ready(done(Outcome::Success)).boxed_local(),
+            Means::Script(command) => self.script(command, verb, &facts),
+            Means::Native => match self.service.call(|routes| Rc::clone(routes)) {
+                Ok(routes) => native(self.kernel.clone(), routes, verb, facts).boxed_local(),
+                Err(fault) => {
+                    return Box::pin(actix::fut::ready(Err(fault)));
+                }
+            },
+        };
+        Box::pin(
+            contained(work)
+                .into_actor(self)
+                .map(|done, actor, _| done.map_err(|panic| actor.service.panicked(panic))),
+        )
     }
 }
-impl Handler<pluto_messages::RunUpdown> for UpdownActor {
-    type Result = ResponseFuture<<pluto_messages::RunUpdown as Message>::Result>;
-    fn handle(&mut self, _: pluto_messages::RunUpdown, _: &mut Context<Self>) -> Self::Result {
-        Box::pin(async {
-            Ok(pluto_messages::UpdownDone {
-                outcome: pluto_updown::Outcome::Success,
-                output: Vec::new(),
-            })
-        })
+
+async fn native(
+    kernel: Addr<KernelActor>,
+    routes: Routes,
+    verb: Verb,
+    facts: Box<Facts>,
+) -> UpdownDone {
+    let change = if verb == Verb::Unroute {
+        routes.borrow_mut().drop_all(facts.connection)
+    } else if concerns(verb, &facts) {
+        let now = match routing(&kernel, &facts).await {
+            Ok(now) => now,
+            Err(why) => return done(Outcome::NotRun(why)),
+        };
+        let mut book = routes.borrow_mut();
+        match plan(verb, &facts, &now, &book) {
+            Ok(wanted) => book.want(facts.connection, wanted),
+            Err(no_interface) => return done(Outcome::NotRun(no_interface.to_string())),
+        }
+    } else {
+        return done(Outcome::Success);
+    };
+    if change.work.is_empty() {
+        return done(Outcome::Success);
+    }
+    let changes = change.work.iter().map(route_change).collect();
+    match judge(kernel.send(ChangeRoutes(changes)).await) {
+        Ok(()) => done(Outcome::Success),
+        Err(fault) => {
+            // What cannot be removed is in the kernel's ledger and goes at the end.
+            if verb != Verb::Unroute {
+                routes.borrow_mut().restore(change);
+            }
+            done(Outcome::NotRun(fault.0))
+        }
     }
 }
+
+/// How the peer and its traffic are reached now. That something is unreachable is part of
+/// the answer.
+async fn routing(kernel: &Addr<KernelActor>, facts: &Facts) -> Result<RouteFacts, String> {
+    let to = |address: IpAddr| kernel.send(RouteTo(address));
+    let peer = match facts.peer {
+        Some(peer) => to(peer).await.map(Some),
+        None => Ok(None),
+    };
+    let peer = match peer {
+        Ok(Some(Ok(Ok(answer)))) => Some(reach(answer)),
+        Ok(Some(Ok(Err(_))) | None) => None,
+        Ok(Some(Err(fault))) => return Err(fault.to_string()),
+        Err(_) => return Err(Fault::Gone.to_string()),
+    };
+    let clients = join_all(probes(facts).into_iter().map(to)).await;
+    let clients = clients.into_iter().map(|answer| match answer {
+        Ok(Ok(Ok(answer))) => Some(reach(answer)),
+        _ => None,
+    });
+    Ok(RouteFacts { peer, clients: clients.collect() })
+}
+
+fn reach(answer: RouteAnswer) -> Reach {
+    Reach { source: answer.source, gateway: answer.gateway, interface: answer.interface }
+}
+
+fn route_change(work: &Work) -> RouteChange {
+    let route = |route: Route| pluto_kernel::Route {
+        destination: route.destination,
+        interface: route.interface,
+        gateway: route.gateway,
+        source: route.source,
+        metric: route.metric,
+        mtu: route.mtu,
+    };
+    match work.clone() {
+        Work::AddRoute(added) => RouteChange::Add(route(added)),
+        Work::RemoveRoute(removed) => RouteChange::Remove(route(removed)),
+        Work::AddAddress { address, interface } => RouteChange::AddAddress { address, interface },
+        Work::RemoveAddress { address, interface } => {
+            RouteChange::RemoveAddress { address, interface }
+        }
+    }
+}
+
+fn done(outcome: Outcome) -> UpdownDone {
+    UpdownDone { outcome, output: Vec::new() }
+}
+
+#[cfg(test)]
+#[path = "updown_tests.rs"]
+mod tests;

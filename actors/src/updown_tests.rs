@@ -1,0 +1,244 @@
+//! The updown service with the fake kernel and a fake runner, by virtual time.
+
+use super::{AT_ONCE, UpdownActor};
+use crate::kernel::KernelActor;
+use crate::log::Log;
+use crate::watch;
+use actix::{Actor, Addr, Context, Handler};
+use futures::future::join_all;
+use pluto_kernel::fake::{FakeKernel, FakeTables};
+use pluto_messages::{Fault, KernelTells, RunUpdown, UpdownDone, Who};
+use pluto_updown::fake::FakeRunner;
+use pluto_updown::{Facts, Means, Outcome, Runner, Running, Script, Verb};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Whom the kernel tells what nobody wants to know here.
+struct Deaf;
+
+impl Actor for Deaf {
+    type Context = Context<Self>;
+}
+
+impl Handler<KernelTells> for Deaf {
+    type Result = ();
+    fn handle(&mut self, _: KernelTells, _: &mut Self::Context) {}
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn with_runner<F: Future<Output = ()>>(
+    runner: Rc<dyn Runner>,
+    test: impl FnOnce(Addr<UpdownActor>, FakeTables) -> F,
+) {
+    let system = actix::System::with_tokio_rt(|| {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().expect("a runtime")
+    });
+    system.block_on(async {
+        let kernel = FakeKernel::new();
+        let tables = kernel.tables();
+        let mut kernel = Some(kernel);
+        let factory = Box::new(move |old: Option<crate::kernel::Backend>| match old {
+            Some(old) => old,
+            None => Box::new(kernel.take().expect("the first")),
+        });
+        let deaf = watch::spawn(Who::Service, |_| Deaf, |_| {}).addr.recipient();
+        let kernel = KernelActor::new(factory, None, deaf, Log::discard(), None);
+        let kernel = watch::spawn(Who::Service, |_| kernel, |_| {}).addr;
+        let updown = UpdownActor::new(kernel, Log::discard(), LIMIT).with_runner(runner);
+        test(watch::spawn(Who::Service, |_| updown, |_| {}).addr, tables).await;
+    });
+}
+
+fn with_fakes<F: Future<Output = ()>>(
+    test: impl FnOnce(Addr<UpdownActor>, FakeTables, FakeRunner) -> F,
+) {
+    let runner = FakeRunner::new();
+    with_runner(Rc::new(runner.clone()), |updown, tables| test(updown, tables, runner));
+}
+
+fn facts(connection: u64, peer_client: &str) -> Facts {
+    Facts {
+        connection,
+        environment: vec![("PLUTO_CONNECTION".into(), format!("c{connection}"))],
+        me: Some(ip("192.0.2.1")),
+        peer: Some(ip("192.0.2.2")),
+        interface: Some("eth0".into()),
+        my_client: vec![(ip("10.1.0.0"), 24)],
+        peer_client: vec![(ip(peer_client), 24)],
+        source_ip: Some(ip("10.1.0.1")),
+        ..Facts::default()
+    }
+}
+
+async fn ask(
+    updown: &Addr<UpdownActor>,
+    verb: Verb,
+    means: Means,
+    facts: &Facts,
+) -> Result<UpdownDone, Fault> {
+    let run = RunUpdown { verb, means, facts: Box::new(facts.clone()) };
+    updown.send(run).await.expect("the service to live")
+}
+
+async fn natively(updown: &Addr<UpdownActor>, verb: Verb, facts: &Facts) -> Outcome {
+    ask(updown, verb, Means::Native, facts).await.expect("no fault").outcome
+}
+
+fn script() -> Means {
+    Means::Script("ipsec _updown".into())
+}
+
+#[test]
+fn routes_and_addresses_come_and_go() {
+    with_fakes(|updown, tables, runner| async move {
+        let west = facts(1, "10.2.0.0");
+        for verb in [Verb::Prepare, Verb::Route, Verb::Up] {
+            assert_eq!(natively(&updown, verb, &west).await, Outcome::Success);
+        }
+        let routes = tables.routes();
+        assert_eq!(routes.len(), 1);
+        assert_eq!(routes[0].destination, (ip("10.2.0.0"), 24));
+        assert_eq!(routes[0].source, Some(ip("10.1.0.1")));
+        assert_eq!(tables.source_addresses().len(), 1);
+        assert_eq!(natively(&updown, Verb::Down, &west).await, Outcome::Success);
+        assert_eq!(tables.routes().len(), 1, "the route outlives the tunnel");
+        assert_eq!(natively(&updown, Verb::Unroute, &west).await, Outcome::Success);
+        assert!(tables.is_empty());
+        assert!(runner.ran().is_empty(), "no script was run");
+    });
+}
+
+#[test]
+fn unroute_removes_what_route_has_added_whatever_the_facts_are_by_now() {
+    with_fakes(|updown, tables, _| async move {
+        natively(&updown, Verb::Route, &facts(1, "10.2.0.0")).await;
+        natively(&updown, Verb::Route, &facts(2, "10.3.0.0")).await;
+        let narrowed = Facts { source_ip: None, ..facts(1, "10.9.0.0") };
+        assert_eq!(natively(&updown, Verb::Unroute, &narrowed).await, Outcome::Success);
+        assert_eq!(tables.routes().len(), 1);
+        assert_eq!(tables.source_addresses().len(), 1, "the other connection needs it");
+        assert_eq!(natively(&updown, Verb::Unroute, &facts(1, "10.2.0.0")).await, Outcome::Success);
+        assert_eq!(natively(&updown, Verb::Unroute, &facts(2, "10.3.0.0")).await, Outcome::Success);
+        assert!(tables.is_empty());
+    });
+}
+
+#[test]
+fn a_refused_route_fails_the_verb_and_leaves_nothing() {
+    with_fakes(|updown, tables, _| async move {
+        let west = facts(1, "10.2.0.0");
+        // The address, the route.
+        tables.fail_call(tables.calls().len() + 2, libc::EINVAL);
+        let failed = natively(&updown, Verb::Route, &west).await;
+        assert!(matches!(failed, Outcome::NotRun(_)), "{failed:?}");
+        assert!(tables.is_empty(), "the address was taken back");
+        assert_eq!(natively(&updown, Verb::Route, &west).await, Outcome::Success);
+        assert_eq!((tables.routes().len(), tables.source_addresses().len()), (1, 1));
+    });
+}
+
+#[test]
+fn an_unreachable_peer_without_an_interface_is_said() {
+    with_fakes(|updown, tables, _| async move {
+        tables.set_unreachable(ip("192.0.2.2"));
+        let lost = Facts { interface: None, ..facts(1, "10.2.0.0") };
+        let Outcome::NotRun(why) = natively(&updown, Verb::Route, &lost).await else {
+            panic!("there is nowhere to route to");
+        };
+        assert!(why.contains("10.2.0.0/24"), "{why}");
+        assert!(tables.is_empty());
+    });
+}
+
+#[test]
+fn a_script_gets_its_environment_and_gives_its_output() {
+    with_fakes(|updown, tables, runner| async move {
+        runner.answer(Outcome::Exited(3), &["no such route"]);
+        let done = ask(&updown, Verb::Up, script(), &facts(1, "10.2.0.0")).await.expect("done");
+        assert_eq!(done.outcome, Outcome::Exited(3));
+        assert_eq!(done.output, ["no such route"]);
+        let ran = runner.ran();
+        assert_eq!((ran[0].command.as_str(), ran[0].limit), ("ipsec _updown", LIMIT));
+        let names: Vec<&str> = ran[0].environment.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["PATH", "PLUTO_VERB", "PLUTO_CONNECTION"]);
+        assert_eq!(runner.verbs(), ["up-client"]);
+        assert!(tables.is_empty() && tables.calls().is_empty(), "routes are the script's");
+    });
+}
+
+#[test]
+fn disabled_means_nothing_at_all() {
+    with_fakes(|updown, tables, runner| async move {
+        let west = facts(1, "10.2.0.0");
+        let done = ask(&updown, Verb::Route, Means::Disabled, &west).await.expect("done");
+        assert_eq!(done.outcome, Outcome::Success);
+        assert!(runner.ran().is_empty() && tables.calls().is_empty());
+    });
+}
+
+#[test]
+fn scripts_run_side_by_side_in_bounds_and_hold_up_nobody() {
+    with_fakes(|updown, _, runner| async move {
+        runner.set_delay(Duration::from_secs(1));
+        let begin = Instant::now();
+        let tunnels: Vec<Facts> = (0..2 * AT_ONCE as u64).map(|n| facts(n, "10.2.0.0")).collect();
+        let scripts = join_all(tunnels.iter().map(|f| ask(&updown, Verb::Up, script(), f)));
+        let native = async {
+            let west = facts(1_000, "10.2.0.0");
+            assert_eq!(natively(&updown, Verb::Route, &west).await, Outcome::Success);
+            begin.elapsed()
+        };
+        let (done, native) = futures::join!(scripts, native);
+        assert!(done.iter().all(|done| done.is_ok()));
+        assert_eq!(runner.most_under_way(), AT_ONCE);
+        let (took, second) = (begin.elapsed(), Duration::from_secs(1));
+        assert!(took >= 2 * second && took < 3 * second, "it took {took:?}");
+        assert!(native < second, "the native verb waited for scripts: {native:?}");
+        let number = |script: &Script| script.environment[2].1[1..].parse::<usize>().expect("c1");
+        let order: Vec<usize> = runner.ran().iter().map(number).collect();
+        let (first, second) = order.split_at(AT_ONCE);
+        assert!(first.iter().max() < second.iter().min(), "who comes first is first: {order:?}");
+    });
+}
+
+#[test]
+fn a_script_beyond_its_limit_is_told() {
+    with_fakes(|updown, _, runner| async move {
+        runner.set_delay(2 * LIMIT);
+        let done = ask(&updown, Verb::Up, script(), &facts(1, "10.2.0.0")).await.expect("done");
+        assert_eq!(done.outcome, Outcome::TimedOut(LIMIT));
+    });
+}
+
+#[derive(Debug)]
+struct PanicsOnce(std::cell::Cell<bool>);
+
+impl Runner for PanicsOnce {
+    fn run(&self, script: Script) -> Running {
+        if self.0.replace(false) {
+            return Box::pin(async { panic!("no tea") });
+        }
+        FakeRunner::new().run(script)
+    }
+}
+
+#[test]
+fn a_panic_ends_one_verb_and_what_was_added_is_still_known() {
+    with_runner(Rc::new(PanicsOnce(std::cell::Cell::new(true))), |updown, tables| async move {
+        let west = facts(1, "10.2.0.0");
+        natively(&updown, Verb::Route, &west).await;
+        let fault = ask(&updown, Verb::Up, script(), &west).await.expect_err("a panic");
+        assert!(matches!(&fault, Fault::Panicked(text) if text.contains("no tea")), "{fault:?}");
+        assert!(ask(&updown, Verb::Up, script(), &west).await.is_ok());
+        assert_eq!(natively(&updown, Verb::Unroute, &west).await, Outcome::Success);
+        assert!(tables.is_empty());
+    });
+}
