@@ -242,3 +242,19 @@ fn a_panic_ends_one_verb_and_what_was_added_is_still_known() {
         assert!(tables.is_empty());
     });
 }
+
+#[test]
+fn real_scripts_run_on_the_daemons_runtime() {
+    actix::System::new().block_on(async {
+        let deaf = watch::spawn(Who::Service, |_| Deaf, |_| {}).addr.recipient();
+        let factory = Box::new(|_| Box::new(FakeKernel::new()) as crate::kernel::Backend);
+        let kernel = KernelActor::new(factory, None, deaf, Log::discard(), None);
+        let kernel = watch::spawn(Who::Service, |_| kernel, |_| {}).addr;
+        let updown = UpdownActor::new(kernel, Log::discard(), LIMIT);
+        let updown = watch::spawn(Who::Service, |_| updown, |_| {}).addr;
+        let command = Means::Script("echo $PLUTO_VERB of $PLUTO_CONNECTION; exit 3".into());
+        let done = ask(&updown, Verb::Up, command, &facts(1, "10.2.0.0")).await.expect("done");
+        assert_eq!(done.output, ["up-client of c1"]);
+        assert_eq!(done.outcome, Outcome::Exited(3));
+    });
+}
