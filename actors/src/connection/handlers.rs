@@ -22,10 +22,10 @@ impl ConnectionActor {
     /// Deletes the SAs that it has or is making.
     fn delete_sas(&mut self, ctx: &mut Context<Self>) {
         self.cancel_next_attempt(ctx);
-        for ike in [self.negotiating, self.established].into_iter().flatten() {
-            self.order(ike, Request::DeleteIke);
+        for ike in &self.ikes {
+            self.order(*ike, Request::DeleteIke);
         }
-        if self.established.is_none() && self.negotiating.is_none() {
+        if self.ikes.is_empty() {
             if let Some(child) = &self.child {
                 self.order(child.child, Request::DeleteChild(child.child));
             }
@@ -44,6 +44,7 @@ impl ConnectionActor {
     }
 
     fn ike_ended(&mut self, ike: SerialNo, finish: &Finish, ctx: &mut Context<Self>) {
+        self.ikes.retain(|other| *other != ike);
         if self.established == Some(ike) {
             self.established = None;
         }
@@ -87,7 +88,8 @@ impl Handler<Initiate> for ConnectionActor {
             self.wishes.up = true;
         }
         if !msg.asynchronous {
-            self.attach(msg.reporter);
+            let attached = self.attach(msg.reporter);
+            self.attached.push(attached);
         }
         self.cancel_next_attempt(ctx);
         if let Some(child) = &self.child {
@@ -104,7 +106,8 @@ impl Handler<SetRouted> for ConnectionActor {
     type Result = ();
 
     fn handle(&mut self, msg: SetRouted, ctx: &mut Self::Context) {
-        self.attach(msg.reporter);
+        let attached = self.attach(msg.reporter);
+        self.attached.push(attached);
         self.wishes.route = msg.on;
         if msg.on && self.connection.kind() == Kind::Template {
             self.wishes.route = false;
@@ -131,14 +134,14 @@ impl Handler<TakeDown> for ConnectionActor {
     fn handle(&mut self, msg: TakeDown, ctx: &mut Self::Context) {
         self.wishes.up = false;
         self.wishes.keep = false;
-        if self.child.is_none() && self.negotiating.is_none() && self.established.is_none() {
+        if self.child.is_none() && self.ikes.is_empty() {
             self.cancel_next_attempt(ctx);
             self.log(Level::Info, "connection is already down");
             let text = format!("{}: connection is already down", self.connection.log_name());
             return msg.reporter.say(0, text);
         }
-        self.attach(msg.reporter.clone());
-        self.leaving.push(msg.reporter);
+        let attached = self.attach(msg.reporter);
+        self.leaving.push(attached);
         self.delete_sas(ctx);
     }
 }
@@ -152,10 +155,11 @@ impl Handler<Retire> for ConnectionActor {
         self.wishes.up = false;
         self.wishes.keep = false;
         self.wishes.route = false;
-        if self.child.is_some() || self.established.is_some() || self.negotiating.is_some() {
+        if self.child.is_some() || !self.ikes.is_empty() {
             self.log(Level::Info, "terminating SAs using this connection");
         }
-        self.leaving.push(msg.reporter);
+        let attached = self.attach(msg.reporter);
+        self.leaving.push(attached);
         self.delete_sas(ctx);
         if matches!(
             self.routing,
@@ -173,6 +177,7 @@ impl Handler<IkeNews> for ConnectionActor {
     fn handle(&mut self, msg: IkeNews, ctx: &mut Self::Context) {
         match msg {
             IkeNews::Began(ike) => {
+                self.ikes.push(ike);
                 if self.negotiating.is_none() {
                     self.negotiating = Some(ike);
                 }

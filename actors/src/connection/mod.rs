@@ -51,13 +51,16 @@ pub struct ConnectionActor {
     next_attempt: Option<(u32, SpawnHandle)>,
     negotiating: Option<SerialNo>,
     established: Option<SerialNo>,
+    /// All IKE SAs of this connection that live.
+    ikes: Vec<SerialNo>,
     child: Option<Arc<ChildUp>>,
     /// Child SAs that are being negotiated, or are established beside the newest one.
     others: Vec<SerialNo>,
     steps: VecDeque<Step>,
     working: bool,
     attached: Vec<Attached>,
-    leaving: Vec<Reporter>,
+    /// Those who wait for it to be down.
+    leaving: Vec<Attached>,
     retiring: bool,
     leave_state: bool,
     failure: Option<String>,
@@ -85,6 +88,7 @@ impl ConnectionActor {
             next_attempt: None,
             negotiating,
             established,
+            ikes: adoption.ike.map(|(ike, _)| ike).into_iter().collect(),
             child: adoption.child,
             others: Vec::new(),
             steps: VecDeque::new(),
@@ -112,9 +116,10 @@ impl ConnectionActor {
         }
     }
 
-    fn attach(&mut self, reporter: Reporter) {
+    /// Somebody who gets to see every line about this connection while he waits.
+    fn attach(&self, reporter: Reporter) -> Attached {
         let tap = self.shell.log.tap(TapFilter::Connection(self.serial), reporter.clone());
-        self.attached.push(Attached { reporter, _tap: tap });
+        Attached { reporter, _tap: tap }
     }
 
     /// Lets everybody go who waited for what has now come true.
@@ -146,8 +151,7 @@ impl ConnectionActor {
 
     /// The last thing of a connection that is deleted, or of an instance without work.
     fn retire_if_idle(&mut self) {
-        let idle = self.negotiating.is_none()
-            && self.established.is_none()
+        let idle = self.ikes.is_empty()
             && self.child.is_none()
             && self.others.is_empty()
             && self.steps.is_empty()

@@ -247,7 +247,8 @@ impl Supervisor {
                     TapFilter::State(serial)
                 }
                 Some(serial) => {
-                    return reporter.say(codes::UNKNOWN_NAME, format!("no state {serial} to trace"));
+                    return reporter
+                        .say(codes::UNKNOWN_NAME, format!("no state {serial} to trace"));
                 }
                 None => match self.named(name, &reporter).first() {
                     Some(connection) => TapFilter::ConnectionTrace(connection.serial()),
