@@ -51,6 +51,8 @@ pub(crate) struct Timers {
     pub(crate) discard: Option<Instant>,
     /// An initiator that has seen an unauthenticated refusal gives up.
     pub(crate) refused: Option<Instant>,
+    /// Who was given a job, asked a question or asked to install something does not answer.
+    pub(crate) stalled: Option<Instant>,
     /// Of the IKE SA itself.
     pub(crate) life: Life,
     pub(crate) keepalive: Option<Instant>,
@@ -117,6 +119,7 @@ impl Common {
             self.window.deadline(),
             timers.discard,
             timers.refused,
+            timers.stalled,
             timers.life.deadline(),
             timers.keepalive,
             timers.liveness,

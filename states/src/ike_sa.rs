@@ -18,6 +18,7 @@ use pluto_crypto::{Entropy, IkeSuite};
 use pluto_wire::{Header, IkeSpi, IkeSpis};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An IKE SA. Plain data.
 #[derive(Debug, Clone)]
@@ -72,6 +73,10 @@ pub struct IkeSaSummary {
     pub busy: bool,
 }
 
+/// How long a job, an answer or the kernel is waited for. Each is answered long before,
+/// unless the answer was lost with who should have given it.
+const STALLED: Duration = Duration::from_secs(30);
+
 /// An SPI that is not zero.
 fn fresh_spi(entropy: &mut dyn Entropy) -> IkeSpi {
     let mut octets = [0; 8];
@@ -121,6 +126,10 @@ impl IkeSa {
         {
             state = receive::datagram(&mut cx, state, *held);
         }
+        let stalled = cx.sa.timers.stalled.take();
+        if state.is_busy() {
+            cx.sa.timers.stalled = stalled.or(Some(cx.now().after(STALLED)));
+        }
         self.state = state;
     }
 
@@ -155,7 +164,7 @@ impl IkeSa {
             &self.common;
         let deadlines = [
             ("RETRANSMIT", window.deadline()),
-            ("DISCARD", timers.discard.or(timers.refused)),
+            ("DISCARD", timers.discard.or(timers.refused).or(timers.stalled)),
             ("LIVENESS", timers.liveness),
             ("NAT_KEEPALIVE", timers.keepalive),
         ];
@@ -280,6 +289,9 @@ fn timer(cx: &mut Cx<'_, '_>, state: State) -> State {
         cx.finished(Finish::TimedOut, &DownReason::IkeEnded);
         return State::Finished;
     }
+    if is_due(cx.sa.timers.stalled, now) {
+        return stalled(cx, state);
+    }
     let state = match state {
         State::AwaitInitResponse(waiting) if is_due(cx.sa.timers.refused, now) => {
             return waiting.give_up(cx);
@@ -299,6 +311,23 @@ fn timer(cx: &mut Cx<'_, '_>, state: State) -> State {
         }
     }
     lives(cx, state)
+}
+
+/// No answer has come from our own side.
+fn stalled(cx: &mut Cx<'_, '_>, state: State) -> State {
+    let why = format!("no answer within {} seconds", STALLED.as_secs());
+    let (words, name) = (state.words(), state.name());
+    cx.story(StoryEvent::FatalInState { state: name, why: why.clone() });
+    match state {
+        // The peer believes in it already.
+        State::AwaitInstall(waiting) => {
+            delete_once(cx, waiting.established.protection, words, Finish::Failed(why))
+        }
+        _ => {
+            cx.failed(why);
+            State::Finished
+        }
+    }
 }
 
 /// Lifetimes of the IKE SA and its Child SAs.

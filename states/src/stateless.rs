@@ -20,14 +20,14 @@ pub fn refuse_ike_sa_init(request: &Datagram) -> Option<Datagram> {
 }
 
 /// The answer to a message of a higher major version (RFC 7296, 2.5): INVALID_MAJOR_VERSION
-/// with ours. None for a response, which is never answered.
+/// with ours in the header. None for a response, which is never answered.
 #[must_use]
 pub fn refuse_major_version(request: &Datagram) -> Option<Datagram> {
     let header = Header::peek(&request.bytes).ok()?;
     if header.flags.is_response() || header.version.major <= Version::V2.major {
         return None;
     }
-    answer(request, &header, Notify::new(NotifyType::INVALID_MAJOR_VERSION, vec![0x20]))
+    answer(request, &header, Notify::new(NotifyType::INVALID_MAJOR_VERSION, Vec::new()))
 }
 
 fn answer(request: &Datagram, header: &Header, notify: Notify) -> Option<Datagram> {

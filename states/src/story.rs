@@ -2,10 +2,11 @@
 //! Shapes that scripts read follow libreswan (reference: output-formats, 4).
 
 use crate::{ChildSpi, ChildUp, KernelFault};
-use pluto_connections::proposal::{describe_child, describe_ike};
+use pluto_connections::proposal::{describe_child, describe_chosen, describe_ike, describe_offer};
 use pluto_connections::{Authby, Id, IpsecMode, Mismatch, Selector, SerialNo};
 use pluto_crypto::IkeSuite;
 use pluto_wire::numbers::{AuthMethod, ExchangeType, KeId, NotifyType, ProtocolId};
+use pluto_wire::v2::{Proposal, SaPayload};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -64,6 +65,11 @@ pub enum StoryEvent {
     },
     SentIkeSaInitRequest {
         to: SocketAddr,
+    },
+    /// As responder.
+    ProposalChosen {
+        chosen: Box<Proposal>,
+        offer: Box<SaPayload>,
     },
     SentIkeSaInitResponse {
         to: SocketAddr,
@@ -285,6 +291,7 @@ impl fmt::Display for StoryEvent {
         match self {
             E::Initiating { .. }
             | E::SentIkeSaInitRequest { .. }
+            | E::ProposalChosen { .. }
             | E::SentIkeSaInitResponse { .. }
             | E::ProcessedIkeSaInitResponse { .. }
             | E::ResendingWithCookie
@@ -320,6 +327,12 @@ impl StoryEvent {
             Self::SentIkeSaInitRequest { to } => {
                 write!(f, "sent IKE_SA_INIT request to {}", Endpoint(*to))
             }
+            Self::ProposalChosen { chosen, offer } => write!(
+                f,
+                "proposal {} chosen from remote proposals {}",
+                describe_chosen(chosen),
+                describe_offer(offer)
+            ),
             Self::SentIkeSaInitResponse { to, suite } => write!(
                 f,
                 "sent IKE_SA_INIT response to {} {}, expecting IKE_AUTH",

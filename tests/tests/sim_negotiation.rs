@@ -65,12 +65,62 @@ fn the_log_has_the_lines_that_scripts_read() {
         "\"west-east\" #2: initiator established Child SA using #1; IPsec tunnel [10.1.0.0/24===10.2.0.0/24] {ESP",
     );
     has(0, "=>0x00001001 <0x00001001 xfrm=AES_GCM_16_256 DPD=passive}");
+    has(1, "proposal 1:IKE=AES_GCM_16_256-HMAC_SHA2_256-DH31 chosen from remote proposals 1:IKE:");
     has(1, "sent IKE_SA_INIT response to 192.0.2.1:UDP/500 {cipher=");
     has(1, "responder established IKE SA; authenticated peer using authby=secret and FQDN '@west'");
     has(
         1,
         "responder established Child SA using #1; IPsec tunnel [10.2.0.0/24===10.1.0.0/24] {ESP",
     );
+}
+
+#[test]
+fn ipv6_outside_and_ipv4_inside_and_the_other_way_round() {
+    for (inner, west) in [
+        (["10.1.0.0/24", "10.2.0.0/24"], "2001:db8::1"),
+        (["2001:db8:1::/64", "2001:db8:2::/64"], "192.0.2.1"),
+    ] {
+        let mut sim = Sim::calm(1);
+        let east = if west.contains(':') { "2001:db8::2" } else { "192.0.2.2" };
+        for (host, address) in [(0, west), (1, east)] {
+            sim.peers[host].address = address.parse().unwrap();
+            sim.peers[host].child.local_ts = selectors(inner[host]);
+            sim.peers[host].child.remote_ts = selectors(inner[1 - host]);
+        }
+        let sim = establish(sim);
+        assert_eq!(up(&sim, 1).remote.ip().to_string(), west);
+    }
+}
+
+#[test]
+fn no_child_at_all_is_possible() {
+    let mut sim = Sim::calm(1);
+    let now = sim.clock.now();
+    let (local, remote) = ((WEST, 500).into(), (EAST, 500).into());
+    let policy = Arc::new(sim.peers[0].ike.clone());
+    let mut entropy = pluto_crypto::SeededEntropy::new(5);
+    let serial = pluto_connections::SerialNo(70);
+    let sa = pluto_states::IkeSa::initiator(serial, policy, vec![], local, remote, &mut entropy);
+    sim.west().sas.insert(serial, sa);
+    let effects = sim.west().input(now, serial, pluto_states::Input::Start);
+    sim.carry_out(0, effects);
+    sim.settle();
+    assert!(sim.peers.iter().all(|p| p.established().len() == 1 && p.kernel.is_empty()));
+}
+
+/// The kernel never answers: the attempt ends, and the peer of an established SA is told.
+#[test]
+fn an_answer_that_never_comes_ends_the_attempt() {
+    for host in 0..2 {
+        let mut sim = Sim::calm(1);
+        sim.peers[host].kernel.mute = true;
+        sim.initiate();
+        sim.run_for(Duration::from_secs(120));
+        let finishes: Vec<_> = sim.peers.iter().map(|p| p.finishes()).collect();
+        assert!(finishes.iter().all(|f| f.len() == 1), "{finishes:?}");
+        assert!(!matches!(finishes[host][..], [Finish::Deleted | Finish::PeerDeleted]));
+        sim.assert_nothing_left();
+    }
 }
 
 #[test]
@@ -109,6 +159,16 @@ fn invalid_ke_payload_leads_to_the_method_that_both_have() {
     assert_eq!(summary.suite.unwrap().ke, KeId::X25519);
     // The refused attempt left nothing on the responder's side.
     assert_eq!(sim.peers[1].sas.len(), 1);
+}
+
+#[test]
+fn a_guess_that_is_acceptable_is_taken_without_another_round() {
+    let mut sim = Sim::calm(1);
+    set_ike(&mut sim, "aes256-sha2_256-dh31+dh19", "aes256-sha2_256-dh19+dh31");
+    let sim = establish(sim);
+    assert_eq!(sim.net.log.len(), 4);
+    let summary = sim.peers[0].sas.values().next().unwrap().summary();
+    assert_eq!(summary.suite.unwrap().ke, KeId::X25519);
 }
 
 /// ```text

@@ -149,8 +149,8 @@ fn first_request(cx: &mut Cx<'_, '_>, datagram: &Datagram) -> State {
         return ended(cx, "it is not the first message of an IKE SA".into());
     }
     if header.version.major > Version::V2.major {
-        // RFC 7296, 2.5 and 3.10.1: the data is the highest version that we speak.
-        let notify = Notify::new(NotifyType::INVALID_MAJOR_VERSION, vec![Version::V2.major << 4]);
+        // RFC 7296, 2.5: the version that we speak is in the header of the response.
+        let notify = Notify::new(NotifyType::INVALID_MAJOR_VERSION, Vec::new());
         let why = format!("its major version is {}", header.version.major);
         return init_r::refuse(cx, path, &header, notify, why);
     }

@@ -10,9 +10,9 @@ use crate::protection::Protection;
 use crate::v2::receive;
 use crate::v2::state::State;
 use crate::{Datagram, Job, JobId, JobResult, StoryEvent};
-use pluto_connections::proposal::ChosenIke;
+use pluto_connections::proposal::{ChosenIke, IkeProposals, NoProposal};
 use pluto_crypto::{Cost, LocalKey, Secret};
-use pluto_wire::numbers::{ExchangeType, NotifyType};
+use pluto_wire::numbers::{ExchangeType, NotifyType, TransformType};
 use pluto_wire::v2::{KePayload, Notify, Payload, SaPayload};
 use pluto_wire::{Header, IkeSpi, MessageId};
 use std::sync::Arc;
@@ -89,6 +89,22 @@ pub(crate) fn refuse(
     State::Finished
 }
 
+/// Our choice. Where the peer's guess of a key exchange method is as acceptable as the one
+/// that we prefer, it is taken, because that saves a round trip.
+fn choose(proposals: &IkeProposals, offer: &Offer<'_>) -> Result<ChosenIke, NoProposal> {
+    let preferred = proposals.choose(offer.sa)?;
+    if preferred.suite.ke == offer.ke.method || !proposals.offers_ke(offer.ke.method) {
+        return Ok(preferred);
+    }
+    let mut guessed = offer.sa.clone();
+    for proposal in &mut guessed.proposals {
+        proposal.transforms.retain(|transform| {
+            transform.transform_type != TransformType::KE || transform.id == offer.ke.method.0
+        });
+    }
+    Ok(proposals.choose(&guessed).unwrap_or(preferred))
+}
+
 /// The request that made this SA; the table has admitted it.
 pub(crate) fn process_request(
     cx: &mut Cx<'_, '_>,
@@ -101,7 +117,7 @@ pub(crate) fn process_request(
         return give_up(cx, "a payload is missing".into());
     };
     let policy = Arc::clone(&cx.sa.policy);
-    let chosen = match policy.proposals.choose(offer.sa) {
+    let chosen = match choose(&policy.proposals, &offer) {
         Ok(chosen) => chosen,
         Err(none) => {
             let notify = Notify::new(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new());
@@ -124,6 +140,8 @@ pub(crate) fn process_request(
         let why = format!("KE payload: {} octets are no value of {method}", offer.ke.data.len());
         return refuse(cx, path, header, notify, why);
     }
+    let (reply, sa) = (Box::new(chosen.reply.clone()), Box::new(offer.sa.clone()));
+    cx.story(StoryEvent::ProposalChosen { chosen: reply, offer: sa });
     cx.sa.nat = NatDetection::judge(policy.encapsulation, payloads, header.spis, &path);
     let childless = notifications(payloads)
         .any(|notify| notify.notify_type == NotifyType::CHILDLESS_IKEV2_SUPPORTED);
