@@ -203,6 +203,12 @@ impl Sim {
             && a.key_in != a.key_out
     }
 
+    /// Whether a host has an established IKE SA, and the tunnel works.
+    #[must_use]
+    pub fn is_up_for(&self, host: usize) -> bool {
+        self.peers[host].established().len() == 1 && self.tunnel_works()
+    }
+
     /// Whether each host has exactly one established IKE SA, and the tunnel works.
     #[must_use]
     pub fn is_up(&self) -> bool {

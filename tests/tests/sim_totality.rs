@@ -174,3 +174,70 @@ fn a_seed_fixes_every_octet() {
     assert!(first.len() >= 4);
     assert_eq!(first, run());
 }
+
+/// Every file under a folder.
+fn files(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+/// Messages that others have collected, as first request and to an SA in each role.
+#[test]
+fn collected_messages_are_survived() {
+    let root = std::env::var_os("PLUTO_TESTDATA").map_or_else(
+        || std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/testdata"),
+        std::path::PathBuf::from,
+    );
+    let mut found = Vec::new();
+    files(&root.join("fuzz/ike-messages"), &mut found);
+    let unpacked = std::env::temp_dir().join(format!("pluto-sim-{}", std::process::id()));
+    std::fs::create_dir_all(&unpacked).unwrap();
+    let archive = root.join("fuzz/openiked/openiked-fuzzing-corpus.tar.gz");
+    let tar = std::process::Command::new("tar")
+        .arg("-xzf")
+        .arg(archive)
+        .arg("-C")
+        .arg(&unpacked)
+        .stderr(std::process::Stdio::null())
+        .status();
+    if tar.is_ok_and(|status| status.success()) {
+        files(&unpacked, &mut found);
+    }
+    if found.is_empty() {
+        println!("skipped: ../shared/testdata is not here");
+        let _ = std::fs::remove_dir_all(&unpacked);
+        return;
+    }
+    println!("{} messages", found.len());
+    let mut sim = Sim::calm(1);
+    sim.initiate();
+    sim.settle();
+    assert!(sim.is_up());
+    for file in found.iter().filter(|file| file.extension().is_none_or(|e| e != "tsv")) {
+        let bytes = std::fs::read(file).unwrap();
+        let (local, remote) = (sim.peers[1].address, sim.peers[0].address);
+        let (local, remote) = ((local, 500).into(), (remote, 500).into());
+        let datagram = Datagram { local, remote, non_esp_marker: false, bytes };
+        let now = sim.clock.now();
+        sim.peers[1].receive(now, datagram.clone());
+        // With our SPIs it gets further.
+        for host in 0..2 {
+            let serial = sim.peers[host].established()[0];
+            let spis = sim.peers[host].sas[&serial].spis();
+            let mut ours = datagram.clone();
+            if ours.bytes.len() >= 28 {
+                ours.bytes[..8].copy_from_slice(&spis.initiator.0);
+                ours.bytes[8..16].copy_from_slice(&spis.responder.0);
+            }
+            sim.peers[host].input(now, serial, Input::Datagram(ours));
+        }
+    }
+    let _ = std::fs::remove_dir_all(&unpacked);
+    assert!(sim.is_up_for(0) && sim.is_up_for(1), "nothing of it was the peer's");
+}
