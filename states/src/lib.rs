@@ -6,10 +6,18 @@
 //! the shell runs `handle` on a copy and keeps the copy only when it returns.
 //!
 //! - [`io`]: inputs, outputs and what they carry
-//! - `ike_sa`: the dispatch; `v2`: one file an exchange, and the table of them
+//! - `ike_sa`: the dispatch of inputs that are not messages; `common`: what all states have
+//! - `v2`: `table` says which message is expected when, with which payloads; `receive`
+//!   takes a datagram through it; then one file an exchange; `state` is the list of states
 //! - `window`: message ids, retransmission, cached responses, and nothing else has them
+//! - `protection`: SK payloads; `nat`: NAT detection and the path; `child_sa`: lives
+//! - `refusal`: what is wrong with a message, and what its sender gets to know
 //! - [`story`]: every line that an SA logs
-//! - `cookie`: the stateless part of IKE_SA_INIT
+//! - `cookie`, `stateless`: answers for which no SA is made
+//!
+//! Promises to whoever drives it: each `Started` Child SA is reported as `Down` once, before
+//! `Finished`; what the kernel was asked for is removed by then; `Finished` comes once and
+//! nothing after it; no state waits for ever, neither for the peer nor for its own side.
 
 mod child_sa;
 mod common;

@@ -664,3 +664,21 @@ fn the_spis_of_an_sa_are_never_zero() {
         assert!(spis.initiator != IkeSpi::ZERO && spis.responder != IkeSpi::ZERO);
     }
 }
+
+/// The responder is done, and already deletes the Child SA, while the initiator still has
+/// its secrets looked up and its kernel at work.
+#[test]
+fn a_request_that_overtakes_the_end_of_ike_auth_is_kept_not_lost() {
+    let mut sim = Sim::calm(1);
+    sim.initiate();
+    let responder_is_up = |sim: &Sim| !sim.peers[1].established().is_empty();
+    assert!(sim.run_until(Duration::from_secs(1), responder_is_up));
+    sim.thinking = Duration::from_millis(400);
+    let (ike, child) = (sim.peers[1].established()[0], up(&sim, 1).child);
+    sim.order(1, ike, Request::DeleteChild(child));
+    let sent = sim.net.log.len();
+    sim.settle();
+    assert_eq!(sim.peers[0].downs(), [DownReason::PeerDeleted]);
+    assert_eq!(sim.peers[1].downs(), [DownReason::Requested]);
+    assert_eq!(sim.net.log.len(), sent + 1, "one response, and nothing was sent again");
+}
