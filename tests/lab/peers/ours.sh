@@ -20,7 +20,7 @@ ours_conf() { # whack's words go to a file, one a line, for ours_up
   mkdir -p "$W/$h"; printf '%s\n' "${words[@]}" >"$W/$h/connection"
   echo "@left @right : PSK \"$(of "$h" SECRET)\"" | etc "$h" ipsec.secrets
 }
-whack() { local h=$1; shift; on "$h" "$PLUTO_BIN_DIR/whack" --rundir /run/pluto "$@"; }
+whack() { local h=$1; shift; on "$h" timeout "${WHACK_T:-30}" "$PLUTO_BIN_DIR/whack" --rundir /run/pluto "$@"; }
 ours_start() { # the daemon alone, until it answers
   (onx "$1" env ${OURS_ENV:-A=b} "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir /run/pluto \
     --secretsfile /etc/ipsec.secrets ${OURS_PLUTO_X:-}) >>"$W/$1.log" 2>&1 </dev/null &
@@ -36,10 +36,11 @@ ours_up() {
   whack "$1" --listen || return 1
   [ ${#words[@]} = 0 ] || whack "$1" "${words[@]}"
 }
-ours_stop() { whack "$1" --shutdown; wait "${DAEMON[$1]}"; }
-ours_init() { # status 124 when whack has not made up its mind
-  on "$1" timeout "${OURS_INIT_T:-90}" "$PLUTO_BIN_DIR/whack" --rundir /run/pluto --name "$2" --initiate
+ours_stop() {
+  whack "$1" --shutdown || { kill -KILL "${DAEMON[$1]}"; return 1; }
+  wait "${DAEMON[$1]}"
 }
+ours_init() { WHACK_T=${OURS_INIT_T:-90} whack "$1" --name "$2" --initiate; }   # 124: it has not made up its mind
 ours_term() { whack "$1" --name "$2" --down; }
 ours_route() { whack "$1" --name "$2" --route; }
 ours_unroute() { whack "$1" --name "$2" --unroute; }
