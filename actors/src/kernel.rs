@@ -4,7 +4,9 @@ use crate::log::Log;
 use crate::service::{Factory, Service};
 use actix::{Actor, ActorFuture, AsyncContext, Context, Handler, MailboxError, Recipient};
 use pluto_connections::Selector;
-use pluto_kernel::{Events, Kernel, KernelError, SaKeys, SaPairSpec, Traffic, TrafficPair};
+use pluto_kernel::{
+    Events, Kernel, KernelError, KernelEvent, SaKeys, SaPairSpec, Traffic, TrafficPair,
+};
 use pluto_messages::{
     AllocateSpi, ChangeRoutes, DescribeKernel, Escalated, Fault, FlushKernel, InstallSaPair,
     KernelAnswer, KernelDescription, KernelTells, ListAddresses, ReadCounters, RemoveSaPair,
@@ -79,7 +81,10 @@ impl ActorFuture<KernelActor> for EventReader {
             if told.is_empty() {
                 ready.clear_ready();
             }
-            for event in told {
+            let lost = told.contains(&KernelEvent::Lost);
+            let missed = lost.then(|| actor.service.call(|core| core.missed_expiries()));
+            let missed = missed.and_then(|answer| answer.ok()?.ok()).unwrap_or_default();
+            for event in told.into_iter().chain(missed) {
                 actor.tell.do_send(KernelTells(event));
             }
         }

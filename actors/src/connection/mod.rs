@@ -108,12 +108,14 @@ impl ConnectionActor {
     /// A line for the log and for everybody who waits, with a code that ends up as whack's
     /// exit status.
     fn fail(&mut self, code: u16, text: &str) {
-        self.log(Level::Warn, text);
         self.failure = Some(text.to_string());
         let line = format!("{}: {text}", self.connection.log_name());
-        for attached in self.attached.drain(..) {
-            attached.reporter.say(code, line.clone());
+        for Attached { reporter, _tap } in self.attached.drain(..) {
+            // Its tap goes first: whoever waits sees the sentence once, with its code.
+            drop(_tap);
+            reporter.say(code, line.clone());
         }
+        self.log(Level::Warn, text);
     }
 
     /// Somebody who gets to see every line about this connection while he waits.

@@ -83,8 +83,15 @@ impl Lock {
     }
 }
 
+/// Whether the process is a pluto that runs; one that has ended and was not waited for yet is
+/// gone for our purposes.
 fn is_pluto(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "pluto")
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.get(name.len()..)).map(str::trim)
+    };
+    field("Name:") == Some("pluto") && field("State:").is_some_and(|state| !state.starts_with('Z'))
 }
 
 impl Drop for Lock {

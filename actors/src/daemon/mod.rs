@@ -232,7 +232,7 @@ async fn supervise(tree: Tree, control: ControlSocket, log: Log, readiness: Read
     if let Err(error) = ctrlc::set_handler(interrupted) {
         log.warn(&format!("SIGINT is not handled: {error}"));
     }
-    actix_rt::spawn(signals(root, log.clone()));
+    take_signals(root, &log);
     let whack = log.clone();
     actix_rt::spawn(async move {
         if let Err(error) = control.serve(tree.supervisor, whack.clone()).await {
@@ -249,20 +249,26 @@ async fn supervise(tree: Tree, control: ControlSocket, log: Log, readiness: Read
     status
 }
 
-async fn signals(root: actix::Addr<root::Root>, log: Log) {
+/// Takes SIGHUP and SIGTERM over at once, before anybody is told that the daemon is ready, and
+/// passes them on to root.
+fn take_signals(root: actix::Addr<root::Root>, log: &Log) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut hangup), Ok(mut terminate)) =
-        (signal(SignalKind::hangup()), signal(SignalKind::terminate()))
-    else {
-        return log.error("signals are not handled");
-    };
-    loop {
-        tokio::select! {
-            Some(()) = hangup.recv() => root.do_send(Hangup),
-            Some(()) = terminate.recv() => {
-                root.do_send(Shutdown { leave_state: false, reporter: None });
+    let (mut hangup, mut terminate) =
+        match (signal(SignalKind::hangup()), signal(SignalKind::terminate())) {
+            (Ok(hangup), Ok(terminate)) => (hangup, terminate),
+            (Err(error), _) | (_, Err(error)) => {
+                return log.error(&format!("signals are not handled: {error}"));
             }
-            else => return,
+        };
+    actix_rt::spawn(async move {
+        loop {
+            tokio::select! {
+                Some(()) = hangup.recv() => root.do_send(Hangup),
+                Some(()) = terminate.recv() => {
+                    root.do_send(Shutdown { leave_state: false, reporter: None });
+                }
+                else => return,
+            }
         }
-    }
+    });
 }
