@@ -118,6 +118,12 @@ pub struct OrderSa {
     pub request: pluto_states::Request,
 }
 
+/// A Child SA has a successor for the same traffic on another IKE SA: the peer has forgotten
+/// the old one.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct ChildSaSuperseded(pub SerialNo);
+
 /// A connection has retired: forget it.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]

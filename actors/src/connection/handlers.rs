@@ -5,18 +5,31 @@ use actix::{Context, Handler};
 use pluto_connections::routing::{Routing, RoutingEvent};
 use pluto_connections::{Kind, SerialNo};
 use pluto_messages::{
-    ChildCameUp, ChildWentDown, ConnectionChanged, ConnectionDescription, DescribeConnection,
-    IkeNews, Initiate, OrderSa, Retire, SetRouted, TakeDown, TrafficWaits,
+    ChildCameUp, ChildSaSuperseded, ChildWentDown, ConnectionChanged, ConnectionDescription,
+    DescribeConnection, IkeNews, Initiate, OrderSa, Retire, SetRouted, TakeDown, TrafficWaits,
 };
 use pluto_states::{DownReason, Finish, Level, Request};
 use pluto_whack::codes;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Two Child SAs for the same traffic that come up within this time are those of two ends that
+/// began at once (RFC 7296, 2.8): neither end may guess which one the other keeps.
+const CROSSING: Duration = Duration::from_secs(5);
 
 impl ConnectionActor {
-    pub(super) fn order(&self, serial: SerialNo, request: Request) {
+    fn tell_supervisor<M>(&self, message: M)
+    where
+        M: actix::Message<Result: Send> + Send + 'static,
+        crate::supervisor::Supervisor: Handler<M>,
+    {
         if let Some(supervisor) = self.shell.supervisor.upgrade() {
-            supervisor.do_send(OrderSa { serial, request });
+            supervisor.do_send(message);
         }
+    }
+
+    pub(super) fn order(&self, serial: SerialNo, request: Request) {
+        self.tell_supervisor(OrderSa { serial, request });
     }
 
     /// Deletes the SAs that it has or is making.
@@ -202,7 +215,18 @@ impl Handler<ChildCameUp> for ConnectionActor {
 
     fn handle(&mut self, msg: ChildCameUp, ctx: &mut Self::Context) {
         let up = msg.0;
+        let now = self.shell.clock.now();
+        let since = std::mem::replace(&mut self.child_since, now);
         if let Some(old) = self.child.replace(Arc::clone(&up)) {
+            let same = old.local_ts == up.local_ts && old.remote_ts == up.remote_ts;
+            let another_ike = up.replaces.is_none() && old.ike != up.ike;
+            if same && another_ike && now.since(since) >= CROSSING {
+                self.log(
+                    Level::Info,
+                    &format!("Child SA {} is superseded by {}", old.child, up.child),
+                );
+                self.tell_supervisor(ChildSaSuperseded(old.child));
+            }
             self.others.push(old.child);
         }
         self.revival.reset();

@@ -14,7 +14,7 @@ use pluto_connections::revival::Revival;
 use pluto_connections::routing::{self, Routing, RoutingEvent, Wishes};
 use pluto_connections::{Connection, ConnectionSerial, Kind, SerialNo};
 use pluto_messages::{ConnectionRetired, Reporter};
-use pluto_states::{ChildUp, Level};
+use pluto_states::{ChildUp, Instant, Level};
 use pluto_whack::codes;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -54,6 +54,8 @@ pub struct ConnectionActor {
     /// All IKE SAs of this connection that live.
     ikes: Vec<SerialNo>,
     child: Option<Arc<ChildUp>>,
+    /// When that came up.
+    child_since: Instant,
     /// Child SAs that are being negotiated, or are established beside the newest one.
     others: Vec<SerialNo>,
     steps: VecDeque<Step>,
@@ -78,6 +80,7 @@ impl ConnectionActor {
             Some((ike, false)) => (Some(ike), None),
             None => (None, None),
         };
+        let now = shell.clock.now();
         Self {
             serial: connection.serial(),
             connection,
@@ -90,6 +93,7 @@ impl ConnectionActor {
             established,
             ikes: adoption.ike.map(|(ike, _)| ike).into_iter().collect(),
             child: adoption.child,
+            child_since: now,
             others: Vec::new(),
             steps: VecDeque::new(),
             working: false,

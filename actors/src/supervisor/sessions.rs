@@ -8,9 +8,9 @@ use actix::{Context, Handler};
 use pluto_connections::{ConnectionSerial, SerialNo};
 use pluto_kernel::KernelEvent;
 use pluto_messages::{
-    ChildCameUp, ChildExpired, ChildSaNews, ChildWentDown, Exit, IkeNews, IkeSaEstablished,
-    IkeSaFinished, IkeSaSucceeded, KernelTells, LifetimeOver, NewResponder, Order, OrderSa,
-    RemoveSaPair, StartIke, StartRefused, TrafficWaits, Who,
+    ChildCameUp, ChildExpired, ChildSaNews, ChildSaSuperseded, ChildWentDown, Exit, IkeNews,
+    IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, KernelTells, LifetimeOver, NewResponder,
+    Order, OrderSa, RemoveSaPair, StartIke, StartRefused, TrafficWaits, Who,
 };
 use pluto_states::{ChildEvent, DownReason, Finish, IkeSa, Input, Request, ResponderStart};
 use pluto_whack::codes;
@@ -398,6 +398,20 @@ impl Handler<OrderSa> for Supervisor {
     type Result = ();
     fn handle(&mut self, msg: OrderSa, _: &mut Self::Context) {
         self.order(msg.serial, msg.request);
+    }
+}
+
+impl Handler<ChildSaSuperseded> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, msg: ChildSaSuperseded, _: &mut Self::Context) {
+        let Some(old) = self.children.get(&msg.0).filter(|_| self.settings.uniqueids) else {
+            return;
+        };
+        // With its last Child SA the IKE SA has nothing to live for either.
+        let alone = self.ikes.get(&old.ike).is_some_and(|ike| ike.children.len() == 1);
+        let request = if alone { Request::DeleteIke } else { Request::DeleteChild(msg.0) };
+        self.order(msg.0, request);
     }
 }
 
