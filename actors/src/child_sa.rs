@@ -1,5 +1,6 @@
 //! A Child SA: its facts, and the way to the IKE SA that carries it.
 
+use crate::faults::Place;
 use crate::ike_sa::IkeSaActor;
 use crate::shell::Shell;
 use actix::{Actor, Addr, Context, Handler, Message, ResponseFuture};
@@ -45,6 +46,7 @@ impl Handler<NewParent> for ChildSaActor {
 impl Handler<ChildOrder> for ChildSaActor {
     type Result = ();
     fn handle(&mut self, msg: ChildOrder, _: &mut Self::Context) {
+        self.shell.faults.at(Place::ChildSa(self.up.child));
         self.ike.do_send(Order(msg.0));
     }
 }
@@ -52,6 +54,7 @@ impl Handler<ChildOrder> for ChildSaActor {
 impl Handler<LifetimeOver> for ChildSaActor {
     type Result = ();
     fn handle(&mut self, msg: LifetimeOver, _: &mut Self::Context) {
+        self.shell.faults.at(Place::ChildSa(self.up.child));
         self.ike.do_send(ChildExpired { child: self.up.child, hard: msg.hard });
     }
 }
@@ -60,6 +63,7 @@ impl Handler<DescribeChildSa> for ChildSaActor {
     type Result = ResponseFuture<Option<ChildDescription>>;
 
     fn handle(&mut self, msg: DescribeChildSa, _: &mut Self::Context) -> Self::Result {
+        self.shell.faults.at(Place::ChildSa(self.up.child));
         let up = Arc::clone(&self.up);
         let counters = msg.counters.then(|| self.shell.kernel.send(ReadCounters(self.up.child.0)));
         Box::pin(async move {

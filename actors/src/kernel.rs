@@ -153,7 +153,11 @@ impl Handler<FlushKernel> for KernelActor {
     type Result = ();
 
     fn handle(&mut self, _: FlushKernel, _: &mut Self::Context) {
-        let _ = self.service.call(|core| core.flush());
+        if self.service.call(|core| core.flush()).is_err() {
+            let _ = self.service.call(|core| core.flush());
+        }
+        // An SA that does not know yet that the daemon stops must install nothing more.
+        self.service.close();
     }
 }
 

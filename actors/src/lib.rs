@@ -36,6 +36,7 @@ pub mod daemon;
 pub mod demux;
 pub mod dns;
 pub mod facts;
+pub mod faults;
 pub mod ike_sa;
 pub mod jobs;
 pub mod kernel;

@@ -2,6 +2,7 @@
 //! datagram on. Load is shed here and nowhere else: a full mailbox drops and counts.
 
 use crate::demux::{Inside, Route, unmark};
+use crate::faults::Place;
 use crate::shell::Shell;
 use crate::sockets::Reader;
 use crate::supervisor::Supervisor;
@@ -58,6 +59,7 @@ impl Listener {
         bytes: &[u8],
     ) {
         self.received = self.received.wrapping_add(1);
+        self.shell.faults.at(Place::Listener);
         let inside = if encapsulating { unmark(bytes) } else { Inside::Ike(bytes) };
         match inside {
             Inside::Ike(ike) => self.dispatch(local, remote, encapsulating, ike),
@@ -139,10 +141,10 @@ impl Actor for Listener {
             let shell = Rc::clone(&listener.shell);
             listener.jar.rotate(&mut **shell.entropy.borrow_mut());
         });
-        for socket in self.shell.sockets.all() {
+        self.shell.transport.deliver_to(ctx.address().recipient());
+        for socket in self.shell.sockets.iter().flat_map(|sockets| sockets.all()) {
             ctx.spawn(Reader::new(socket));
         }
-        self.listening = !self.shell.sockets.is_empty();
     }
 }
 
@@ -156,8 +158,10 @@ impl Handler<Received> for Listener {
 impl Handler<ListenOn> for Listener {
     type Result = ();
     fn handle(&mut self, msg: ListenOn, ctx: &mut Self::Context) {
-        for opened in self.shell.sockets.update(&msg.0, &self.shell.log) {
-            ctx.spawn(Reader::new(opened));
+        if let Some(sockets) = &self.shell.sockets {
+            for opened in sockets.update(&msg.0, &self.shell.log) {
+                ctx.spawn(Reader::new(opened));
+            }
         }
         if !self.listening {
             self.shell.log.info("listening for IKE messages");
@@ -180,7 +184,7 @@ impl Handler<DescribeListener> for Listener {
         let demux = self.shell.demux.borrow();
         ListenerDescription {
             listening: self.listening,
-            sockets: self.shell.sockets.describe(),
+            sockets: self.shell.sockets.as_ref().map(|all| all.describe()).unwrap_or_default(),
             spis: demux.len(),
             half_open: demux.half_open(),
             cookies: demux.half_open() >= self.thresholds.cookies,

@@ -6,6 +6,7 @@
 use crate::clock::Clock;
 use crate::demux::Demux;
 use crate::dns::Dns;
+use crate::faults::Faults;
 use crate::jobs::Jobs;
 use crate::kernel::{Backend, KernelActor};
 use crate::log::Log;
@@ -20,7 +21,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture};
 use pluto_connections::Secrets;
 use pluto_crypto::Entropy;
 use pluto_messages::{Escalated, FlushKernel, Hangup, Reporter, Shutdown, StopSessions, Who};
-use pluto_states::{Input, Serials};
+use pluto_states::Serials;
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -43,18 +44,20 @@ pub struct Parts {
     pub secrets: Option<Secrets>,
     /// Names.
     pub resolver: Box<dyn pluto_dns::Resolver>,
+    /// What runs scripts.
+    pub runner: Rc<dyn pluto_updown::Runner>,
     /// How long a script may run.
     pub updown_limit: Duration,
-    /// The sockets, for listening.
-    pub sockets: Rc<Sockets>,
+    /// The sockets, for listening; none where the network is a simulation.
+    pub sockets: Option<Rc<Sockets>>,
     /// The network; the sockets, or a simulation.
     pub transport: Rc<dyn Transport>,
     /// Random octets.
     pub entropy: Box<dyn Entropy>,
     /// Settings of the supervisor.
     pub settings: Settings,
-    /// See [`Shell::fault`].
-    pub fault: Option<Box<dyn Fn(&Input)>>,
+    /// See [`Shell::faults`].
+    pub faults: Faults,
 }
 
 impl std::fmt::Debug for Parts {
@@ -107,7 +110,7 @@ pub fn start(parts: Parts) -> Tree {
         log.clone(),
         Some(escalate.clone()),
     );
-    let secrets = service(secrets);
+    let secrets = service(secrets.failing(parts.faults.clone()));
     let kernel = service(KernelActor::new(
         parts.kernel,
         parts.events,
@@ -118,6 +121,7 @@ pub fn start(parts: Parts) -> Tree {
     let dns = service(Dns::new(parts.resolver, log.clone(), Some(escalate.clone())));
     let updown = service(
         UpdownActor::new(kernel.clone(), log.clone(), parts.updown_limit)
+            .with_runner(parts.runner)
             .escalating(escalate.clone()),
     );
 
@@ -135,7 +139,7 @@ pub fn start(parts: Parts) -> Tree {
         dns,
         updown,
         supervisor: supervisor.downgrade(),
-        fault: parts.fault,
+        faults: parts.faults,
     });
     let to_root = root.clone().recipient::<Shutdown>();
     let actor = Supervisor::new(shell, parts.settings, to_root, escalate.clone());

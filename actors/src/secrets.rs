@@ -1,5 +1,6 @@
 //! The holder of secrets: nothing else sees a pre-shared key.
 
+use crate::faults::{Faults, Place};
 use crate::jobs::{Jobs, Priority};
 use crate::log::Log;
 use crate::service::Service;
@@ -45,6 +46,7 @@ pub struct SecretsActor {
     jobs: Jobs,
     log: Log,
     fixed: bool,
+    faults: Faults,
 }
 
 impl SecretsActor {
@@ -67,7 +69,15 @@ impl SecretsActor {
             jobs,
             log,
             fixed,
+            faults: Faults::default(),
         }
+    }
+
+    /// With places where tests panic.
+    #[must_use]
+    pub fn failing(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self
     }
 }
 
@@ -110,7 +120,11 @@ impl Handler<ComputePskAuth> for SecretsActor {
     type Result = Result<Option<Vec<Secret>>, Fault>;
 
     fn handle(&mut self, msg: ComputePskAuth, _: &mut Self::Context) -> Self::Result {
-        self.service.call(|secrets| compute(secrets, &msg.0))
+        let faults = &self.faults;
+        self.service.call(|secrets| {
+            faults.at(Place::Secrets);
+            compute(secrets, &msg.0)
+        })
     }
 }
 

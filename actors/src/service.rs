@@ -86,6 +86,13 @@ impl<C> Service<C> {
         Fault::Panicked(text)
     }
 
+    /// Ends the service: from now on there is no core.
+    pub fn close(&mut self) {
+        let core = self.core.take();
+        // Nobody is left to whom a panic in dropping it would matter.
+        let _ = watch::contain(|| drop(core));
+    }
+
     /// How often the core was rebuilt.
     #[must_use]
     pub fn restarts(&self) -> u32 {
@@ -100,16 +107,14 @@ impl<C> Service<C> {
         self.recent.push_back(now);
         let old = self.core.take();
         let factory = &mut self.factory;
+        match watch::contain(|| factory(old)) {
+            Ok(core) => self.core = Some(core),
+            Err(text) => return self.give_up(format!("could not be started again: {text}")),
+        }
+        // The new core still serves: stopping in order needs it.
         if self.recent.len() > MOST_RESTARTS {
-            self.give_up(format!(
-                "more than {MOST_RESTARTS} internal errors in {} s",
-                WITHIN.as_secs()
-            ));
-        } else {
-            match watch::contain(|| factory(old)) {
-                Ok(core) => self.core = Some(core),
-                Err(text) => self.give_up(format!("could not be started again: {text}")),
-            }
+            let within = WITHIN.as_secs();
+            self.give_up(format!("more than {MOST_RESTARTS} internal errors in {within} s"));
         }
     }
 

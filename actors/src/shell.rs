@@ -2,13 +2,16 @@
 
 use crate::clock::Clock;
 use crate::demux::Demux;
+use crate::faults::{Faults, Place};
 use crate::jobs::Jobs;
 use crate::log::Log;
 use crate::sockets::Sockets;
 use crate::supervisor::Supervisor;
 use crate::{dns::Dns, kernel::KernelActor, secrets::SecretsActor, updown::UpdownActor};
-use actix::{Addr, WeakAddr};
+use actix::{Addr, Recipient, WeakAddr};
+use pluto_connections::LocalAddress;
 use pluto_crypto::Entropy;
+use pluto_messages::Received;
 use pluto_states::{Datagram, Env, Input, Outbox, Serials};
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -21,6 +24,9 @@ pub trait Transport {
     fn transmit(&self, datagram: &Datagram);
     /// Sends a NAT keepalive.
     fn keepalive(&self, local: SocketAddr, remote: SocketAddr);
+    /// Where a simulated network delivers; told whenever a listener starts. Real sockets are
+    /// read by the listener itself.
+    fn deliver_to(&self, _listener: Recipient<Received>) {}
 }
 
 /// What every session actor is given.
@@ -33,8 +39,8 @@ pub struct Shell {
     pub jobs: Jobs,
     /// The network.
     pub transport: Rc<dyn Transport>,
-    /// The sockets, for listening.
-    pub sockets: Rc<Sockets>,
+    /// The sockets, for listening; none where the network is a simulation.
+    pub sockets: Option<Rc<Sockets>>,
     /// Which IKE SA a datagram is for.
     pub demux: RefCell<Demux>,
     /// Random octets.
@@ -51,8 +57,8 @@ pub struct Shell {
     pub updown: Addr<UpdownActor>,
     /// The supervisor, from below: weak.
     pub supervisor: WeakAddr<Supervisor>,
-    /// Called before each handling of an input by an IKE SA: the tests panic here.
-    pub fault: Option<Box<dyn Fn(&Input)>>,
+    /// Where the tests panic.
+    pub faults: Faults,
 }
 
 impl std::fmt::Debug for Shell {
@@ -62,11 +68,15 @@ impl std::fmt::Debug for Shell {
 }
 
 impl Shell {
+    /// Whether `--listen` and `--interface` let us use this address.
+    #[must_use]
+    pub fn listens_on(&self, found: &LocalAddress) -> bool {
+        self.sockets.as_ref().is_none_or(|sockets| sockets.wants(found))
+    }
+
     /// Gives one input to a state machine.
     pub fn handle(&self, sa: &mut pluto_states::IkeSa, input: Input, out: &mut Outbox) {
-        if let Some(fault) = &self.fault {
-            fault(&input);
-        }
+        self.faults.at(Place::IkeSa(sa.serial(), &input));
         let mut entropy = self.entropy.borrow_mut();
         let mut serials = self.serials.borrow_mut();
         let mut env = Env { now: self.clock.now(), entropy: &mut **entropy, serials: &mut serials };

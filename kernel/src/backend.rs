@@ -1,6 +1,6 @@
 //! Which backend is used.
 
-use crate::{Events, Kernel, KernelError, NoneKernel, XfrmKernel, XfrmOptions};
+use crate::{Events, Kernel, KernelError, Ledger, NoneKernel, XfrmKernel, XfrmOptions};
 
 /// What the administrator asks for (`protostack=`, `--use-xfrm`, `--use-none`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,6 +59,24 @@ pub fn choose(wanted: Protostack, options: &XfrmOptions) -> Result<Backend, Kern
     notes.extend(kernel.notes().iter().cloned());
     let events = Events::open(true, kernel.ports())?;
     Ok(Backend { kernel: Box::new(kernel), events, notes })
+}
+
+/// Opens the backend again, over the ledger of one that has panicked: nothing is cleared,
+/// and what it had installed is known.
+///
+/// # Errors
+/// See [`KernelError`].
+pub fn reopen(
+    wanted: Protostack,
+    options: &XfrmOptions,
+    ledger: Ledger,
+) -> Result<Box<dyn Kernel>, KernelError> {
+    let mut kernel: Box<dyn Kernel> = match wanted {
+        Protostack::None => Box::<NoneKernel>::default(),
+        Protostack::Auto | Protostack::Xfrm => Box::new(XfrmKernel::open(options)?),
+    };
+    kernel.adopt(ledger);
+    Ok(kernel)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ mod sys;
 mod types;
 mod xfrm;
 
-pub use backend::{Backend, Protostack, choose};
+pub use backend::{Backend, Protostack, choose, reopen};
 pub use error::KernelError;
 pub use events::Events;
 pub use ledger::{

@@ -213,4 +213,10 @@ pub struct Census {
     pub established: usize,
     /// Child SAs.
     pub child_sas: usize,
+    /// SPIs that datagrams are passed on by.
+    pub spis: usize,
+    /// Of them, half-open responders.
+    pub half_open: usize,
+    /// Actors that have died of a panic.
+    pub panics: u64,
 }

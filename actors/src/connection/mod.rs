@@ -7,6 +7,7 @@
 mod handlers;
 mod steps;
 
+use crate::faults::Place;
 use crate::log::{Tap, TapFilter};
 use crate::shell::Shell;
 use actix::{Actor, AsyncContext, Context, SpawnHandle};
@@ -135,6 +136,7 @@ impl ConnectionActor {
 
     /// An event for the routing table; the work that follows from it is queued.
     fn route(&mut self, event: RoutingEvent, ctx: &mut Context<Self>) -> bool {
+        self.shell.faults.at(Place::Connection(self.serial));
         let before = self.routing;
         let Some((next, actions)) =
             routing::transition(before, event, self.connection.kind(), self.wishes)

@@ -2,6 +2,7 @@
 
 use super::ConnectionActor;
 use crate::facts;
+use crate::faults::Place;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use pluto_connections::routing::{RoutingAction, RoutingEvent, Verb};
 use pluto_connections::{Shunt, Updown};
@@ -38,6 +39,7 @@ enum Done {
 impl ConnectionActor {
     /// Works off the queue until a piece of work has to wait for somebody.
     pub(super) fn work(&mut self, ctx: &mut Context<Self>) {
+        self.shell.faults.at(Place::Connection(self.serial));
         while !self.working {
             let Some(step) = self.steps.pop_front() else { break };
             match step {

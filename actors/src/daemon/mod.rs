@@ -106,11 +106,7 @@ fn run(options: &PlutoOptions, warnings: &[String]) -> Result<ExitCode, Failure>
     })?;
     let target = log_target(options);
     target.check().map_err(|e| Failure(status::FAIL, e.to_string()))?;
-    let stack = match options.kernel {
-        KernelChoice::Xfrm => Protostack::Xfrm,
-        KernelChoice::None => Protostack::None,
-    };
-    let backend = pluto_kernel::choose(stack, &XfrmOptions::default())
+    let backend = pluto_kernel::choose(stack(options), &XfrmOptions::default())
         .map_err(|e| Failure(status::KERNEL, format!("kernel: {e}")))?;
 
     let readiness = if options.nofork {
@@ -145,6 +141,37 @@ fn run(options: &PlutoOptions, warnings: &[String]) -> Result<ExitCode, Failure>
     log.close();
     drop(lock);
     Ok(code)
+}
+
+fn stack(options: &PlutoOptions) -> Protostack {
+    match options.kernel {
+        KernelChoice::Xfrm => Protostack::Xfrm,
+        KernelChoice::None => Protostack::None,
+    }
+}
+
+/// Cores of the kernel service: at first what was opened at start; after a panic a new one
+/// with the old one's ledger, so that what is installed is known and can be removed.
+fn kernel_cores(
+    first: Box<dyn pluto_kernel::Kernel>,
+    stack: Protostack,
+    log: Log,
+) -> crate::service::Factory<crate::kernel::Backend> {
+    let mut first = Some(first);
+    Box::new(move |old| {
+        let old = match (old, first.take()) {
+            (Some(old), _) => old,
+            (None, Some(first)) => return first,
+            // Nothing is left of the old one, not even a ledger.
+            (None, None) => Box::<pluto_kernel::NoneKernel>::default(),
+        };
+        let ledger = old.ledger().clone();
+        pluto_kernel::reopen(stack, &XfrmOptions::default(), ledger).unwrap_or_else(|error| {
+            // Its sockets may be out of step; what it knows is worth more than nothing.
+            log.error(&format!("kernel: cannot be opened again: {error}"));
+            old
+        })
+    })
 }
 
 fn threads(options: &PlutoOptions) -> usize {
@@ -192,23 +219,18 @@ fn serve(
                 Box::new(pluto_dns::FakeResolver::default())
             }
         };
-        let mut kernel = Some(backend.kernel);
         let tree = root::start(Parts {
             log: log.clone(),
             jobs,
-            // After a panic the old backend's ledger and sockets go on: a netlink request has
-            // no state of its own to be broken.
-            kernel: Box::new(move |old| {
-                old.or_else(|| kernel.take())
-                    .unwrap_or_else(|| Box::<pluto_kernel::NoneKernel>::default())
-            }),
+            kernel: kernel_cores(backend.kernel, stack(options), log.clone()),
             events: Some(backend.events),
             secrets_file: options.secretsfile.clone().into(),
             secrets: None,
             resolver,
+            runner: Rc::new(pluto_updown::Shell),
             updown_limit: options.updown_timeout,
             transport: Rc::clone(&sockets) as Rc<dyn crate::shell::Transport>,
-            sockets,
+            sockets: Some(sockets),
             entropy: Box::new(SystemEntropy),
             settings: Settings {
                 thresholds: thresholds(options),
@@ -217,7 +239,7 @@ fn serve(
                 nat_port: options.natikeport,
                 keep_alive: options.keep_alive,
             },
-            fault: None,
+            faults: crate::faults::Faults::default(),
         });
         supervise(tree, control, log, readiness).await
     });

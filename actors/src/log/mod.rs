@@ -92,7 +92,13 @@ impl Log {
     /// Writes nowhere: for tests.
     #[must_use]
     pub fn discard() -> Self {
-        Self::with(Logger::root(slog::Discard, slog::o!()), None)
+        Self::to(Logger::root(slog::Discard, slog::o!()))
+    }
+
+    /// Writes to a logger of the caller's: for tests.
+    #[must_use]
+    pub fn to(logger: Logger) -> Self {
+        Self::with(logger, None)
     }
 
     fn with(logger: Logger, guard: Option<slog_async::AsyncGuard>) -> Self {

@@ -1,6 +1,7 @@
 //! What whack can order.
 
 use super::Supervisor;
+use crate::faults::Place;
 use actix::{AsyncContext, Context, Handler};
 use pluto_connections::{Connection, SerialNo};
 use pluto_messages::{
@@ -288,6 +289,7 @@ fn command_name(request: &Request) -> String {
 impl Handler<Command> for Supervisor {
     type Result = ();
     fn handle(&mut self, msg: Command, ctx: &mut Self::Context) {
+        self.shell.faults.at(Place::Supervisor);
         self.command(msg.request, msg.reporter, ctx);
     }
 }

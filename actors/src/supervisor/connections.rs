@@ -163,7 +163,7 @@ impl Supervisor {
 
     pub(super) fn addresses_found(&mut self, addresses: Vec<LocalAddress>, _: &mut Context<Self>) {
         let addresses: Vec<LocalAddress> =
-            addresses.into_iter().filter(|found| self.shell.sockets.wants(found)).collect();
+            addresses.into_iter().filter(|found| self.shell.listens_on(found)).collect();
         if let Some(listener) = &self.listener {
             listener.addr.do_send(ListenOn(addresses.clone()));
         }

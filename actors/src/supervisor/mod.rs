@@ -16,9 +16,9 @@ use crate::ike_sa::IkeSaActor;
 use crate::listener::{Listener, Thresholds};
 use crate::shell::Shell;
 use crate::watch::{self, Watched};
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
+use actix::{Actor, AsyncContext, Context, Handler, Recipient};
 use pluto_connections::{ConnectionSerial, Connections, LocalAddress, SerialNo};
-use pluto_messages::{Census, Escalated, Exit, Exited, Shutdown, TakeCensus, Who};
+use pluto_messages::{Census, Escalated, Exit, Exited, ListenOn, Shutdown, TakeCensus, Who};
 use pluto_states::{ChildUp, Instant};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -171,13 +171,10 @@ impl Supervisor {
             self.escalate.do_send(Escalated { service: "listener", why });
         } else {
             self.start_listener(ctx);
+            if let (true, Some(listener)) = (self.listening, &self.listener) {
+                listener.addr.do_send(ListenOn(self.addresses.clone()));
+            }
         }
-    }
-
-    /// The listener's address, for the simulated network of the tests.
-    #[must_use]
-    pub fn listener(&self) -> Option<Addr<Listener>> {
-        self.listener.as_ref().map(|watched| watched.addr.clone())
     }
 }
 
@@ -212,11 +209,15 @@ impl Handler<TakeCensus> for Supervisor {
     type Result = Census;
 
     fn handle(&mut self, _: TakeCensus, _: &mut Self::Context) -> Census {
+        let demux = self.shell.demux.borrow();
         Census {
             connections: self.connections.len(),
             ike_sas: self.ikes.len(),
             established: self.ikes.values().filter(|ike| ike.established).count(),
             child_sas: self.children.len(),
+            spis: demux.len(),
+            half_open: demux.half_open(),
+            panics: self.panics,
         }
     }
 }

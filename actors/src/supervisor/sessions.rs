@@ -2,6 +2,7 @@
 
 use super::{ChildEntry, IkeEntry, Supervisor};
 use crate::child_sa::ChildSaActor;
+use crate::faults::Place;
 use crate::ike_sa::IkeSaActor;
 use crate::watch;
 use actix::{Context, Handler};
@@ -231,6 +232,7 @@ impl Handler<NewResponder> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, msg: NewResponder, ctx: &mut Self::Context) {
+        self.shell.faults.at(Place::Supervisor);
         let request = msg.0;
         let Ok(header) = pluto_wire::Header::peek(&request.bytes) else { return };
         let remote = request.remote;
@@ -353,6 +355,7 @@ impl Supervisor {
 impl Handler<ChildSaNews> for Supervisor {
     type Result = ();
     fn handle(&mut self, msg: ChildSaNews, ctx: &mut Self::Context) {
+        self.shell.faults.at(Place::Supervisor);
         self.child_news(msg.ike, msg.event, ctx);
     }
 }
