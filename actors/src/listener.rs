@@ -104,10 +104,11 @@ impl Listener {
             Route::Nowhere(why) => {
                 drop(demux);
                 self.drop_one();
-                if header.version.major > Version::V2.major && self.shell.log.admits_stranger() {
-                    if let Some(refusal) = pluto_states::refuse_major_version(&datagram()) {
-                        self.shell.transport.transmit(&refusal);
-                    }
+                if header.version.major > Version::V2.major
+                    && self.shell.log.admits_stranger()
+                    && let Some(refusal) = pluto_states::refuse_major_version(&datagram())
+                {
+                    self.shell.transport.transmit(&refusal);
                 }
                 self.shell.log.stranger(remote, why);
             }

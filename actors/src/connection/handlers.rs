@@ -38,10 +38,10 @@ impl ConnectionActor {
         for ike in &self.ikes {
             self.order(*ike, Request::DeleteIke);
         }
-        if self.ikes.is_empty() {
-            if let Some(child) = &self.child {
-                self.order(child.child, Request::DeleteChild(child.child));
-            }
+        if self.ikes.is_empty()
+            && let Some(child) = &self.child
+        {
+            self.order(child.child, Request::DeleteChild(child.child));
         }
     }
 

@@ -271,10 +271,11 @@ impl Supervisor {
 
     /// Answers those who wait for the end once nothing is left.
     pub(super) fn stopped_if_empty(&mut self) {
-        if self.stopping && self.ikes.is_empty() {
-            if let Some(waiting) = self.stopped.take() {
-                let _ = waiting.send(());
-            }
+        if self.stopping
+            && self.ikes.is_empty()
+            && let Some(waiting) = self.stopped.take()
+        {
+            let _ = waiting.send(());
         }
     }
 }

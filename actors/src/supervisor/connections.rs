@@ -153,10 +153,10 @@ impl Supervisor {
                     reporter.say(pluto_whack::codes::INTERNAL_ERROR, text);
                 }
             }
-            if let Ok(Ok(description)) = description {
-                if let Some(missing) = description.capabilities.esp_missing {
-                    reporter.say(0, missing);
-                }
+            if let Ok(Ok(description)) = description
+                && let Some(missing) = description.capabilities.esp_missing
+            {
+                reporter.say(0, missing);
             }
         }));
     }
