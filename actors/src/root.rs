@@ -174,6 +174,9 @@ impl Root {
         }
         self.stopping = true;
         self.log.info("Pluto is shutting down");
+        for waiting in &self.waiting {
+            waiting.say(pluto_whack::codes::LOG, "Pluto is shutting down");
+        }
         let (supervisor, kernel) = (self.supervisor.clone(), self.kernel.clone());
         let (status, stopped, jobs) = (self.status, self.stopped.take(), self.jobs.clone());
         let waiting = std::mem::take(&mut self.waiting);

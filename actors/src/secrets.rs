@@ -97,7 +97,8 @@ fn load(path: &Path, log: &Log, reporter: Option<&Reporter>) -> Secrets {
         tell(false, format!("loading secrets from \"{}\"", file.display()));
     }
     for complaint in complaints {
-        tell(true, complaint.to_string());
+        // The line has its own mark; a weak secret's says so once more.
+        tell(true, complaint.to_string().replacen("WARNING: ", "", 1));
     }
     secrets
 }

@@ -37,14 +37,11 @@ struct Failure(u8, String);
 /// Runs `pluto` with the arguments behind its name.
 #[must_use]
 pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
-    let mut read = |path: &str| std::fs::read_to_string(path);
+    let mut read = pluto_whack::program::read_options_file;
     let line = match PlutoCommandLine::parse(arguments, &mut read) {
         Ok(line) => line,
         Err(complaint) => {
-            eprintln!("{}", complaint.text);
-            if complaint.see_help {
-                eprintln!("For usage information: pluto --help");
-            }
+            eprint!("{}", complaint.message("pluto"));
             return ExitCode::from(complaint.status);
         }
     };
@@ -54,7 +51,7 @@ pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
             ExitCode::SUCCESS
         }
         PlutoCommand::Selftest => selftest(),
-        PlutoCommand::Run(options) => match run(&options, &line.warnings) {
+        PlutoCommand::Run(options) => match start(&options, &line.warnings) {
             Ok(code) => code,
             Err(Failure(status, why)) => {
                 eprintln!("pluto: {why}");
@@ -75,6 +72,14 @@ fn selftest() -> ExitCode {
             ExitCode::from(status::FAIL)
         }
     }
+}
+
+fn start(options: &PlutoOptions, warnings: &[String]) -> Result<ExitCode, Failure> {
+    if !options.stderrlog {
+        // Whoever starts a daemon that logs elsewhere sees what it makes of its options, too.
+        warnings.iter().for_each(|warning| eprintln!("pluto: {warning}"));
+    }
+    run(options, warnings)
 }
 
 fn log_target(options: &PlutoOptions) -> Target {

@@ -51,6 +51,11 @@ pub(super) fn facts(g: &Gathered, settings: &Settings) -> DaemonFacts {
 fn kernel(g: &Gathered) -> KernelFacts {
     let Some(kernel) = &g.kernel else { return KernelFacts::default() };
     let can = &kernel.capabilities;
+    if kernel.name == "none" {
+        let capabilities =
+            "negotiates only: nothing is installed, no traffic is carried".to_owned();
+        return KernelFacts { interface: kernel.name.to_string(), esp: false, capabilities };
+    }
     let capabilities = can.esp_missing.clone().unwrap_or_else(|| {
         let yes = |can: bool| if can { "yes" } else { "no" };
         format!(
@@ -163,9 +168,19 @@ fn key_exchanges() -> Vec<KeyExchangeAlgorithm> {
         .filter_map(|id| Some((id, pluto_crypto::ke_info(*id)?)))
         .map(|(id, info)| KeyExchangeAlgorithm {
             name: id.to_string(),
-            bits: octets(info.initiator_public).saturating_mul(8),
+            bits: bits(*id, info.initiator_public),
             initiator_octets: octets(info.initiator_public),
             responder_octets: octets(info.responder_public),
         })
         .collect()
+}
+
+/// Bits of the group: of the field for elliptic curves, whose public values have two of them.
+fn bits(id: KeId, public_octets: usize) -> u32 {
+    match id {
+        KeId::ECP_256 => 256,
+        KeId::ECP_384 => 384,
+        KeId::ECP_521 => 521,
+        _ => u32::try_from(public_octets).unwrap_or(0).saturating_mul(8),
+    }
 }
