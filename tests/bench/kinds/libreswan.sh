@@ -31,7 +31,7 @@ libreswan_once() { # one tunnel, ROUNDS times, timed inside the box; its default
     done"
 }
 libreswan_prepare() { on "$1" ipsec initnss >/dev/null 2>&1; }
-libreswan_start() { onx "$1" env $LIBRESWAN_ENV ipsec pluto --config /etc/ipsec.conf --nofork --stderrlog; }
+libreswan_run() { onx "$1" env $LIBRESWAN_ENV ipsec pluto --config /etc/ipsec.conf --nofork --stderrlog; }
 libreswan_listens() { grep -q 'listening for IKE' "$W/$1.log"; }
 libreswan_responder() { # a connection that answers anybody
   printf 'conn any\n\tkeyexchange=ikev2\n\tauthby=secret\n\tleft=%%any\n\tright=%s\n\tike=aes_gcm256-sha2_256;dh31\n\tauto=add\n' "$RIP" | etc "$1" ipsec.conf

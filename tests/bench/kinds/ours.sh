@@ -36,7 +36,7 @@ ours_once() {
     done"
 }
 ours_prepare() { OURS_PLUTO_X=--use-none; : >"$W/$1/connection"; }
-ours_start() { onx "$1" env ${OURS_ENV:-A=b} "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir /run/pluto \
+ours_run() { onx "$1" env ${OURS_ENV:-A=b} "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir /run/pluto \
   --secretsfile /etc/ipsec.secrets ${OURS_PLUTO_X:-}; }
 ours_listens() { on "$1" "$PLUTO_BIN_DIR/whack" --listen >/dev/null 2>&1; }
 ours_responder() {

@@ -35,7 +35,7 @@ strongswan_once() {
     done"
 }
 strongswan_prepare() { on "$1" rm -f /run/charon.vici; }
-strongswan_start() { onx "$1" env $STRONGSWAN_ENV charon-systemd; }
+strongswan_run() { onx "$1" env $STRONGSWAN_ENV charon-systemd; }
 strongswan_listens() { [ -S "/proc/${KEEPER[$1]}/root/run/charon.vici" ]; }
 strongswan_responder() {
   strongswan_conf "$1"
