@@ -13,6 +13,7 @@
 
 mod backend;
 mod error;
+pub mod esp;
 mod events;
 pub mod fake;
 mod interfaces;
