@@ -38,11 +38,15 @@ const OUR_PROTO: u8 = 50;
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) netlink: Netlink,
+    /// Routing table of our routes; 0 is the main one.
+    pub(crate) table: u8,
+    /// Mark that packets outside the tunnels carry; 0 is none.
+    pub(crate) mark: u32,
 }
 
 impl Host {
     pub(crate) fn open() -> Result<Self, KernelError> {
-        Ok(Self { netlink: Netlink::open(libc::NETLINK_ROUTE)? })
+        Ok(Self { netlink: Netlink::open(libc::NETLINK_ROUTE)?, table: 0, mark: 0 })
     }
 
     /// See [`Netlink::port`].

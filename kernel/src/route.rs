@@ -17,6 +17,7 @@ const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
 const RTA_PREFSRC: u16 = 7;
 const RTA_METRICS: u16 = 8;
+const RTA_MARK: u16 = 16;
 const RTA_VIA: u16 = 18;
 const RTAX_MTU: u16 = 2;
 const RT_TABLE_MAIN: u8 = 254;
@@ -53,8 +54,9 @@ impl Host {
         let index = index_of(&route.interface).map_err(|errno| refused(what(), errno))?;
         let out = self.netlink.requests();
         let parts = halves(route.destination);
+        let table = if self.table == 0 { RT_TABLE_MAIN } else { self.table };
         for part in &parts {
-            write_route(out, RTM_NEWROUTE, CREATE | REPLACE, route, *part, index);
+            write_route(out, (RTM_NEWROUTE, CREATE | REPLACE), table, route, *part, index);
         }
         let mut refusals = self.netlink.transact()?;
         let Some(refusal) = refusals.pop() else { return Ok(()) };
@@ -68,9 +70,10 @@ impl Host {
     fn remove_route(&mut self, route: &Route) -> Result<(), KernelError> {
         // Routes go with their interface.
         let Ok(index) = index_of(&route.interface) else { return Ok(()) };
+        let table = if self.table == 0 { RT_TABLE_MAIN } else { self.table };
         let out = self.netlink.requests();
         for part in halves(route.destination) {
-            write_route(out, RTM_DELROUTE, 0, route, part, index);
+            write_route(out, (RTM_DELROUTE, 0), table, route, part, index);
         }
         let refusals = self.netlink.transact()?;
         match refusals.into_iter().find(|refusal| refusal.errno != libc::ESRCH) {
@@ -88,6 +91,9 @@ impl Host {
         let length = if destination.is_ipv4() { 32 } else { 128 };
         header(out, destination, length, [0, 0, 0, 0]);
         out.attribute_ip(RTA_DST, destination);
+        if self.mark != 0 {
+            out.attribute_u32(RTA_MARK, self.mark);
+        }
         out.end();
         let mut answer = None;
         let refusals = self.netlink.ask(|_, message| {
@@ -116,8 +122,8 @@ fn header(out: &mut Requests, destination: IpAddr, length: u8, kind: [u8; 4]) {
 
 fn write_route(
     out: &mut Requests,
-    kind: u16,
-    flags: u16,
+    (kind, flags): (u16, u16),
+    table: u8,
     route: &Route,
     part: (IpAddr, u8),
     index: u32,
@@ -129,9 +135,9 @@ fn write_route(
         (true, None) => RT_SCOPE_LINK,
     };
     let what = if added {
-        [RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST]
+        [table, RTPROT_BOOT, scope, RTN_UNICAST]
     } else {
-        [RT_TABLE_MAIN, 0, scope, RTN_UNSPEC]
+        [table, 0, scope, RTN_UNSPEC]
     };
     out.begin(kind, flags);
     header(out, part.0, part.1, what);

@@ -34,10 +34,12 @@ const LONGEST_PADDING: usize = 255;
 /// 1, 2, 3 ... (RFC 4303, 2.4).
 const PADDING: [u8; LONGEST_PADDING] = {
     let mut padding = [0; LONGEST_PADDING];
-    let mut at = 0;
-    while at < LONGEST_PADDING {
-        padding[at] = (at + 1) as u8;
-        at += 1;
+    let mut rest: &mut [u8] = &mut padding;
+    let mut number = 1;
+    while let Some((first, others)) = rest.split_first_mut() {
+        *first = number;
+        number = number.wrapping_add(1);
+        rest = others;
     }
     padding
 };

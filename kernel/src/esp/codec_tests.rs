@@ -86,7 +86,7 @@ fn what_was_sealed_opens_with_any_suite_and_length() {
         for len in (0..70).chain([1400, 9000]) {
             let payload: Vec<u8> = (0..len).map(|n: usize| n as u8).collect();
             let mut packet = sealed(&mut sealer, &payload, 4);
-            assert!((packet.len() - sealer.icv) % 4 == 0, "RFC 4303, 2.4");
+            assert!((packet.len() - sealer.icv).is_multiple_of(4), "RFC 4303, 2.4");
             let opened = opener.open(&mut packet).unwrap();
             assert_eq!((opened.next_header, opened.sequence), (4, sealer.sequence()));
             assert_eq!(packet[opened.payload], payload, "{suite:?}");

@@ -1,0 +1,485 @@
+//! The backend that carries traffic itself.
+
+use super::codec::{Opener, Sealer};
+use super::counts::Counts;
+use super::device::Device;
+use super::events::{Events, events};
+use super::plane::{Plane, now};
+use super::rule;
+use super::sad::{InboundSa, OutboundSa, SaFacts, Sending, Usage};
+use super::sockets::Sockets;
+use super::stray::Stray;
+use super::tables::Shared;
+use crate::error::refused;
+use crate::interfaces::Host;
+use crate::ledger::{bare_policies, child_policies, child_sas};
+use crate::{
+    Capabilities, Counters, InstalledSa, InterfaceAddress, Kernel, KernelError, KernelEvent,
+    Ledger, PolicyChange, PolicySpec, RouteAnswer, RouteChange, SaKeys, SaPairSpec, SpiRequest,
+};
+use pluto_crypto::{ChildSuite, Entropy, EspCipher, SystemEntropy};
+use pluto_wire::numbers::{KeId, ProtocolId};
+use rustc_hash::FxHashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Where the tunnels' routes are.
+const TABLE: u8 = 220;
+/// On packets outside, so that those routes do not catch them.
+const MARK: u32 = 0x0e50;
+/// What fits into ESP in UDP in any family with any algorithm on Ethernet, rounded down.
+const MTU: u32 = 1400;
+
+/// The device that packets go in and come out by.
+#[derive(Debug)]
+pub enum DeviceChoice {
+    /// Make one; `%d` in the name is the next free number.
+    Create(String),
+    /// Somebody else has made it, given it addresses and routes, and opened it
+    /// (`--tun-fd`).
+    Given(OwnedFd),
+}
+
+/// How the backend is opened.
+#[derive(Debug)]
+pub struct EmbeddedOptions {
+    /// The device.
+    pub device: DeviceChoice,
+    /// Queues of the device and pairs of threads (`--esp-workers`); 0 is one for each two
+    /// processors.
+    pub workers: usize,
+    /// Octets of the device's MTU.
+    pub mtu: u32,
+}
+
+impl Default for EmbeddedOptions {
+    fn default() -> Self {
+        Self { device: DeviceChoice::Create("ipsec%d".into()), workers: 0, mtu: MTU }
+    }
+}
+
+/// ESP in user space, on a TUN device.
+#[derive(Debug)]
+pub struct EmbeddedKernel {
+    plane: Arc<Plane>,
+    host: Host,
+    rule: bool,
+    ledger: Ledger,
+    capabilities: Capabilities,
+    reserved: FxHashMap<u32, u64>,
+    added: FxHashMap<u64, u64>,
+    notes: Vec<String>,
+}
+
+/// What IKE's listener needs of the data plane; it may be cloned.
+#[derive(Debug, Clone)]
+pub struct EspSockets {
+    plane: Arc<Plane>,
+}
+
+impl EspSockets {
+    /// IKE listens on `local` by `socket`. Where `encapsulating`, ESP in UDP of this port is
+    /// taken off from now on. Tells what does not work as well as it could.
+    ///
+    /// # Errors
+    /// ESP cannot be carried there.
+    pub fn attach(
+        &self,
+        socket: &impl AsFd,
+        local: SocketAddr,
+        encapsulating: bool,
+    ) -> Result<Option<String>, KernelError> {
+        let sockets = &self.plane.parts.sockets;
+        let attach = || -> io::Result<Option<String>> {
+            if !encapsulating {
+                return sockets.mark(socket.as_fd()).map(|()| None);
+            }
+            let note = sockets.attach(socket.as_fd(), local)?;
+            self.plane.start()?;
+            self.plane.wake();
+            Ok(note)
+        };
+        attach().map_err(|error| failed(format!("carry ESP in UDP on {local}"), &error))
+    }
+
+    /// The same where there is no IKE: for tests and measurements.
+    ///
+    /// # Errors
+    /// The address is not ours, or somebody uses it.
+    pub fn open(&self, local: SocketAddr) -> Result<(), KernelError> {
+        let open = || -> io::Result<()> {
+            self.plane.parts.sockets.open(local)?;
+            self.plane.start()?;
+            self.plane.wake();
+            Ok(())
+        };
+        open().map_err(|error| failed(format!("carry ESP in UDP on {local}"), &error))
+    }
+
+    /// IKE no longer listens on `local`.
+    pub fn detach(&self, local: SocketAddr) {
+        self.plane.parts.sockets.detach(local);
+        self.plane.wake();
+    }
+
+    /// ESP in UDP that came to IKE's own socket.
+    pub fn deliver(&self, octets: &[u8], remote: SocketAddr) {
+        self.plane.deliver(octets, remote);
+    }
+
+    /// IKE's messages that came to our sockets.
+    #[must_use]
+    pub fn stray(&self) -> Arc<Stray> {
+        Arc::clone(&self.plane.parts.stray)
+    }
+}
+
+fn failed(what: impl Into<String>, error: &io::Error) -> KernelError {
+    KernelError {
+        what: what.into(),
+        errno: error.raw_os_error().unwrap_or(0),
+        why: error.to_string(),
+    }
+}
+
+fn unable(what: impl Into<String>, why: &str) -> KernelError {
+    KernelError { what: what.into(), errno: 0, why: why.into() }
+}
+
+impl EmbeddedKernel {
+    /// Opens the device and what else can fail early. Threads start with the first socket
+    /// or SA.
+    ///
+    /// # Errors
+    /// There is no TUN device to be had, or no rtnetlink.
+    pub fn open(options: EmbeddedOptions) -> Result<(Self, Events), KernelError> {
+        let mut notes = Vec::new();
+        let workers = match options.workers {
+            0 => std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2)),
+            wanted => wanted,
+        };
+        let device = match options.device {
+            DeviceChoice::Create(name) => {
+                let what = || format!("make the TUN device {name}");
+                let device = Device::create(&name, workers).map_err(|e| failed(what(), &e))?;
+                device.up(options.mtu).map_err(|e| failed(what(), &e))?;
+                device
+            }
+            DeviceChoice::Given(fd) => {
+                Device::from_fd(fd).map_err(|e| failed("use the given TUN device", &e))?
+            }
+        };
+        let mut host = Host::open()?;
+        (host.table, host.mark) = (TABLE, MARK);
+        let may_mark = Sockets::may_mark(MARK) && rule::add(&mut host).is_ok();
+        if !may_mark {
+            (host.table, host.mark) = (0, 0);
+            notes.push(
+                "routes and rules cannot be set here: packets must be routed into the \
+                        device by whoever made it"
+                    .into(),
+            );
+        }
+        let sockets = Arc::new(Sockets::new(device.queues.len(), host.mark));
+        let raw_esp = sockets.open_raw();
+        if !raw_esp {
+            notes.push("raw ESP is not allowed here: tunnels use ESP in UDP".into());
+        }
+        let (sink, events) = events().map_err(|e| failed("make an eventfd", &e))?;
+        let stray = Arc::new(Stray::new().map_err(|e| failed("make an eventfd", &e))?);
+        notes.insert(0, format!("ESP is done here, by {} on {}", shown(workers), device.name));
+        let shared = Arc::new(Shared::new(sink));
+        let plane = Arc::new(Plane::new(shared, device, sockets, stray));
+        let kernel = Self {
+            plane,
+            host,
+            rule: may_mark,
+            ledger: Ledger::default(),
+            capabilities: Capabilities { esp: true, raw_esp, ..Capabilities::default() },
+            reserved: FxHashMap::default(),
+            added: FxHashMap::default(),
+            notes,
+        };
+        Ok((kernel, events))
+    }
+
+    /// Sentences for the log.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Its netlink socket, whose changes are not news (see [`crate::Events::open`]).
+    #[must_use]
+    pub fn ports(&self) -> Vec<u32> {
+        vec![self.host.port()]
+    }
+
+    /// The device's name.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        &self.plane.parts.device.name
+    }
+
+    /// The listener's handle.
+    #[must_use]
+    pub fn sockets(&self) -> EspSockets {
+        EspSockets { plane: Arc::clone(&self.plane) }
+    }
+
+    /// Packets that went no further, by reason.
+    #[must_use]
+    pub fn dropped(&self) -> &Counts {
+        &self.plane.parts.shared.counts
+    }
+
+    fn apply(&self, changes: impl IntoIterator<Item = PolicyChange>) {
+        let mut tables = self.plane.parts.shared.change();
+        for change in changes {
+            match change.after {
+                Some(shape) => tables.spd.insert(change.key, shape),
+                None => tables.spd.remove(&change.key),
+            }
+        }
+    }
+
+    fn pair(&self, spec: &SaPairSpec) -> Result<(InboundSa, OutboundSa), KernelError> {
+        let cipher = |keys: &SaKeys, outbound: bool| {
+            let SaKeys { encr, encr_bits, integ, .. } = *keys;
+            let suite = ChildSuite { encr, encr_bits, integ, esn: spec.esn, ke: KeId::NONE };
+            let made = if outbound {
+                EspCipher::sealing(&suite, &keys.encr_key, &keys.integ_key)
+            } else {
+                EspCipher::opening(&suite, &keys.encr_key, &keys.integ_key)
+            };
+            made.map_err(|error| unable(what(spec), &error.to_string()))
+        };
+        let facts = |spi, copy_dscp| SaFacts {
+            child: spec.child,
+            spi,
+            local: spec.local,
+            remote: spec.remote,
+            encapsulated: spec.encapsulated,
+            transport: spec.transport,
+            copy_dscp,
+            traffic: spec.traffic.clone().into(),
+        };
+        let usage = || Usage::new(spec.bytes, spec.packets);
+        let opener =
+            Opener::new(spec.spi_in, spec.esn, spec.replay_window, cipher(&spec.keys_in, false)?);
+        let inbound = InboundSa::new(facts(spec.spi_in, spec.decap_dscp), opener, usage());
+        let sealer = Sealer::new(spec.spi_out, spec.esn, cipher(&spec.keys_out, true)?);
+        let sending = Sending { sealer, usage: usage(), esn: spec.esn };
+        let group = (spec.reqid, spec.remote.ip(), spec.transport);
+        let mut outbound =
+            OutboundSa::new(facts(spec.spi_out, !spec.no_encap_dscp), group, sending);
+        outbound.path_mtu_discovery = !spec.nopmtudisc;
+        outbound.tfc = usize::try_from(spec.tfc).unwrap_or(0);
+        let mtu = self.plane.parts.sockets.path_mtu(spec.local, spec.remote);
+        outbound.path_mtu = AtomicUsize::new(mtu);
+        Ok((inbound, outbound))
+    }
+}
+
+fn shown(workers: usize) -> String {
+    if workers == 1 { "one worker".into() } else { format!("{workers} workers") }
+}
+
+fn what(spec: &SaPairSpec) -> String {
+    format!("install the ESP SAs of #{} with {}", spec.child, spec.remote)
+}
+
+/// What this data plane does not have is refused by name.
+fn check(spec: &SaPairSpec) -> Result<(), KernelError> {
+    if spec.protocol != ProtocolId::ESP {
+        return Err(unable(what(spec), "the embedded data plane has no AH"));
+    }
+    if spec.mark_in.is_some() || spec.mark_out.is_some() || spec.if_id != 0 {
+        let why = "the embedded data plane has no marks and interface ids";
+        return Err(unable(what(spec), why));
+    }
+    Ok(())
+}
+
+impl Kernel for EmbeddedKernel {
+    fn name(&self) -> &'static str {
+        "embedded"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn allocate_spi(&mut self, request: &SpiRequest) -> Result<u32, KernelError> {
+        if request.protocol != ProtocolId::ESP {
+            return Err(unable("reserve an SPI", "the embedded data plane has no AH"));
+        }
+        let mut octets = [0; 4];
+        // RFC 4303, 2.1: 1 to 255 are reserved; below 0x1000 is left alone for old kernels.
+        for _ in 0..64 {
+            SystemEntropy.fill(&mut octets);
+            let spi = u32::from_be_bytes(octets);
+            let used = self.reserved.contains_key(&spi)
+                || self.plane.parts.shared.tables().sad.has_inbound(spi);
+            if spi >= 0x1000 && !used {
+                let sa = InstalledSa {
+                    protocol: request.protocol,
+                    source: request.remote,
+                    destination: request.local,
+                    spi,
+                    inbound: true,
+                    larval: true,
+                    mark: None,
+                };
+                self.reserved.insert(spi, request.child);
+                self.ledger.add_sa(request.child, sa);
+                return Ok(spi);
+            }
+        }
+        Err(refused("reserve an SPI", libc::ENOENT))
+    }
+
+    fn install(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
+        check(spec)?;
+        if self.reserved.get(&spec.spi_in).is_some_and(|child| *child != spec.child) {
+            return Err(refused(what(spec), libc::EEXIST));
+        }
+        let (inbound, outbound) = self.pair(spec)?;
+        self.plane.start().map_err(|error| failed(what(spec), &error))?;
+        // From here on nothing can fail.
+        let (sa_in, sa_out) = child_sas(spec);
+        self.ledger.add_sa(spec.child, sa_in);
+        self.ledger.add_sa(spec.child, sa_out);
+        self.reserved.insert(spec.spi_in, spec.child);
+        self.added.insert(spec.child, now());
+        let mut changes = Vec::new();
+        for (key, shape) in child_policies(spec) {
+            changes.push(self.ledger.claim(spec.connection, key, shape).0);
+        }
+        let group = outbound.group;
+        self.plane.parts.shared.change().sad.insert(Arc::new(inbound), Arc::new(outbound));
+        self.apply(changes);
+        let held = self.plane.parts.shared.holds().take(&group);
+        self.plane.release(held);
+        Ok(())
+    }
+
+    fn remove(&mut self, child: u64) -> Result<(), KernelError> {
+        for sa in self.ledger.take_child(child) {
+            if self.reserved.get(&sa.spi) == Some(&child) {
+                self.reserved.remove(&sa.spi);
+            }
+        }
+        self.added.remove(&child);
+        self.plane.parts.shared.change().sad.remove(child);
+        Ok(())
+    }
+
+    fn set_policies(&mut self, connection: u64, spec: &PolicySpec) -> Result<(), KernelError> {
+        let changes = self.ledger.replace_claims(connection, &bare_policies(spec));
+        self.apply(changes.into_iter().map(|(change, _)| change));
+        self.plane.start().map_err(|error| failed("start the data plane", &error))
+    }
+
+    fn remove_policies(&mut self, connection: u64) -> Result<(), KernelError> {
+        let mut changes = Vec::new();
+        for key in self.ledger.policies_of(connection) {
+            changes.push(self.ledger.release(connection, key));
+        }
+        self.apply(changes);
+        Ok(())
+    }
+
+    fn counters(&mut self, child: u64) -> Result<Counters, KernelError> {
+        let tables = self.plane.parts.shared.tables();
+        let Some((inbound, outbound)) = tables.sad.child(child) else {
+            return Err(refused(format!("read counters of #{child}"), libc::ESRCH));
+        };
+        let came = inbound.receiving().usage;
+        let went = outbound.sending().usage;
+        Ok(Counters {
+            bytes_in: came.bytes,
+            packets_in: came.packets,
+            bytes_out: went.bytes,
+            packets_out: went.packets,
+            added: self.added.get(&child).copied().unwrap_or(0),
+            last_in: inbound.last_in.load(Ordering::Relaxed),
+        })
+    }
+
+    fn missed_expiries(&mut self) -> Result<Vec<KernelEvent>, KernelError> {
+        let tables = self.plane.parts.shared.tables();
+        let mut missed = Vec::new();
+        for child in self.ledger.children.keys() {
+            let Some((inbound, outbound)) = tables.sad.child(*child) else { continue };
+            let mut ended = |spi, destination, ended: bool| {
+                if ended {
+                    let child = Some(*child);
+                    missed.push(KernelEvent::Expire { spi, destination, child, hard: true });
+                }
+            };
+            let over = inbound.receiving().usage.is_over();
+            ended(inbound.spi, inbound.local.ip(), over);
+            let over = outbound.sending().usage.is_over();
+            ended(outbound.spi, outbound.remote.ip(), over);
+        }
+        Ok(missed)
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    fn adopt(&mut self, ledger: Ledger) {
+        self.ledger = ledger;
+    }
+
+    fn route(&mut self, change: &RouteChange) -> Result<(), KernelError> {
+        let device = self.device().to_owned();
+        let ours = |route: &crate::Route| crate::Route {
+            interface: device.clone(),
+            gateway: None,
+            ..route.clone()
+        };
+        let change = match change {
+            RouteChange::Add(route) => RouteChange::Add(ours(route)),
+            RouteChange::Remove(route) => RouteChange::Remove(ours(route)),
+            other => other.clone(),
+        };
+        self.host.route(&mut self.ledger, &change)
+    }
+
+    fn route_to(&mut self, destination: IpAddr) -> Result<RouteAnswer, KernelError> {
+        self.host.route_to(destination)
+    }
+
+    fn addresses(&mut self) -> Result<Vec<InterfaceAddress>, KernelError> {
+        self.host.addresses(&self.ledger)
+    }
+
+    fn flush(&mut self) {
+        let children: Vec<u64> = self.ledger.children.keys().copied().collect();
+        for child in children {
+            let _ = self.remove(child);
+        }
+        let connections: Vec<u64> = self.ledger.connections.keys().copied().collect();
+        for connection in connections {
+            let _ = self.remove_policies(connection);
+        }
+        self.host.remove_added(&mut self.ledger);
+        if std::mem::take(&mut self.rule) {
+            let _ = rule::remove(&mut self.host);
+        }
+    }
+}
+
+impl Drop for EmbeddedKernel {
+    fn drop(&mut self) {
+        if self.rule {
+            let _ = rule::remove(&mut self.host);
+        }
+    }
+}

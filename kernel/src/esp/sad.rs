@@ -1,0 +1,325 @@
+//! Security associations of the data plane, found by SPI (what comes in) or by the group
+//! that a policy names (what goes out).
+
+use super::codec::{Opener, Sealer};
+use super::inner::Inner;
+use crate::{Template, Traffic, TrafficPair};
+use rustc_hash::FxHashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Without ESN an SA is told to be at its soft limit here: a sixteenth of its sequence
+/// numbers is left for the rekeying.
+const SOFT_SEQUENCE: u64 = 0xf000_0000;
+
+/// Which SAs a policy may use: group, peer, and whether transport mode.
+pub(crate) type Group = (u32, IpAddr, bool);
+
+/// The group that a policy's template names.
+pub(crate) fn group(template: &Template) -> Group {
+    (template.reqid, template.remote, template.transport)
+}
+
+/// What an SA has carried, and how much it may.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    pub(crate) bytes: u64,
+    pub(crate) packets: u64,
+    soft: (u64, u64),
+    hard: (u64, u64),
+    told_soft: bool,
+    told_hard: bool,
+}
+
+/// What a packet means for its SA's lifetime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// Nothing.
+    Within,
+    /// It may pass; the soft limit has been reached just now.
+    Soft,
+    /// It may not pass; the hard limit has been met for the first time.
+    Ended,
+    /// It may not pass.
+    Over,
+}
+
+impl Usage {
+    /// Limits as the specification has them: (soft, hard), `u64::MAX` is none.
+    pub(crate) fn new(bytes: (u64, u64), packets: (u64, u64)) -> Self {
+        Self {
+            bytes: 0,
+            packets: 0,
+            soft: (bytes.0, packets.0),
+            hard: (bytes.1, packets.1),
+            told_soft: false,
+            told_hard: false,
+        }
+    }
+
+    /// Whether the SA is still alive, before a packet is worked on.
+    pub(crate) fn alive(&mut self) -> Result<(), Lifetime> {
+        if self.bytes < self.hard.0 && self.packets < self.hard.1 {
+            return Ok(());
+        }
+        Err(if std::mem::replace(&mut self.told_hard, true) {
+            Lifetime::Over
+        } else {
+            Lifetime::Ended
+        })
+    }
+
+    /// Whether the hard limit has been met.
+    pub(crate) fn is_over(&self) -> bool {
+        self.told_hard
+    }
+
+    /// The SA can carry no more, whatever its limits are.
+    pub(crate) fn end(&mut self) -> Lifetime {
+        self.hard = (0, 0);
+        self.alive().err().unwrap_or(Lifetime::Over)
+    }
+
+    /// Counts a packet.
+    pub(crate) fn count(&mut self, octets: usize, sequence: u64) -> Lifetime {
+        self.bytes = self.bytes.saturating_add(octets as u64);
+        self.packets = self.packets.saturating_add(1);
+        let near = self.bytes >= self.soft.0
+            || self.packets >= self.soft.1
+            || sequence >= SOFT_SEQUENCE && sequence <= u64::from(u32::MAX);
+        if near && !std::mem::replace(&mut self.told_soft, true) {
+            Lifetime::Soft
+        } else {
+            Lifetime::Within
+        }
+    }
+}
+
+/// What an SA that sends changes with each packet.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    pub(crate) sealer: Sealer,
+    pub(crate) usage: Usage,
+    pub(crate) esn: bool,
+}
+
+/// An SA that sends.
+#[derive(Debug)]
+pub(crate) struct OutboundSa {
+    pub(crate) child: u64,
+    pub(crate) spi: u32,
+    pub(crate) group: Group,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) encapsulated: bool,
+    pub(crate) transport: bool,
+    pub(crate) copy_dscp: bool,
+    /// Outer packets carry DF, and the path's MTU is heeded.
+    pub(crate) path_mtu_discovery: bool,
+    pub(crate) tfc: usize,
+    pub(crate) traffic: Arc<[TrafficPair]>,
+    /// Largest outer packet.
+    pub(crate) path_mtu: AtomicUsize,
+    sending: Mutex<Sending>,
+}
+
+/// What an SA that receives changes with each packet.
+#[derive(Debug)]
+pub(crate) struct Receiving {
+    pub(crate) opener: Opener,
+    pub(crate) usage: Usage,
+    /// Where packets came from last, when that was told of.
+    pub(crate) seen_from: SocketAddr,
+}
+
+/// An SA that receives.
+#[derive(Debug)]
+pub(crate) struct InboundSa {
+    pub(crate) child: u64,
+    pub(crate) spi: u32,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) encapsulated: bool,
+    pub(crate) transport: bool,
+    pub(crate) copy_dscp: bool,
+    pub(crate) traffic: Arc<[TrafficPair]>,
+    /// Seconds since 1970; 0 never.
+    pub(crate) last_in: AtomicU64,
+    receiving: Mutex<Receiving>,
+}
+
+/// A cipher cannot be left halfway: a panic elsewhere while it was locked harms nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl OutboundSa {
+    /// The SA `facts` describes, with its state.
+    pub(crate) fn new(facts: SaFacts, group: Group, sending: Sending) -> Self {
+        let SaFacts { child, spi, local, remote, encapsulated, transport, copy_dscp, traffic } =
+            facts;
+        Self {
+            child,
+            spi,
+            group,
+            local,
+            remote,
+            encapsulated,
+            transport,
+            copy_dscp,
+            path_mtu_discovery: true,
+            tfc: 0,
+            traffic,
+            path_mtu: AtomicUsize::new(1500),
+            sending: Mutex::new(sending),
+        }
+    }
+
+    pub(crate) fn sending(&self) -> MutexGuard<'_, Sending> {
+        lock(&self.sending)
+    }
+
+    /// Octets of outer headers in front of ESP.
+    pub(crate) fn outer_headers(&self) -> usize {
+        let ip = if self.remote.is_ipv6() { 40 } else { 20 };
+        if self.encapsulated { ip + 8 } else { ip }
+    }
+
+    /// Largest ESP packet for the path.
+    pub(crate) fn largest_packet(&self) -> usize {
+        self.path_mtu.load(Ordering::Relaxed).saturating_sub(self.outer_headers())
+    }
+
+    /// Whether its selectors cover a packet that goes out.
+    pub(crate) fn covers(&self, inner: &Inner) -> bool {
+        let (source, destination) = sides(inner);
+        self.traffic.iter().any(|pair| {
+            covers(&pair.local, inner.source, inner.protocol, source)
+                && covers(&pair.remote, inner.destination, inner.protocol, destination)
+        })
+    }
+}
+
+/// What both kinds of SA are made of.
+#[derive(Debug, Clone)]
+pub(crate) struct SaFacts {
+    pub(crate) child: u64,
+    pub(crate) spi: u32,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) encapsulated: bool,
+    pub(crate) transport: bool,
+    pub(crate) copy_dscp: bool,
+    pub(crate) traffic: Arc<[TrafficPair]>,
+}
+
+impl InboundSa {
+    /// The SA `facts` describes, with its state.
+    pub(crate) fn new(facts: SaFacts, opener: Opener, usage: Usage) -> Self {
+        let SaFacts { child, spi, local, remote, encapsulated, transport, copy_dscp, traffic } =
+            facts;
+        Self {
+            child,
+            spi,
+            local,
+            remote,
+            encapsulated,
+            transport,
+            copy_dscp,
+            traffic,
+            last_in: AtomicU64::new(0),
+            receiving: Mutex::new(Receiving { opener, usage, seen_from: remote }),
+        }
+    }
+
+    pub(crate) fn receiving(&self) -> MutexGuard<'_, Receiving> {
+        lock(&self.receiving)
+    }
+
+    /// Whether its selectors cover a packet that came in (RFC 4301, 5.2, step 4).
+    pub(crate) fn covers(&self, inner: &Inner) -> bool {
+        let (source, destination) = sides(inner);
+        self.traffic.iter().any(|pair| {
+            covers(&pair.remote, inner.source, inner.protocol, source)
+                && covers(&pair.local, inner.destination, inner.protocol, destination)
+        })
+    }
+}
+
+fn sides(inner: &Inner) -> (Option<u16>, Option<u16>) {
+    (inner.ports.map(|ports| ports.0), inner.ports.map(|ports| ports.1))
+}
+
+/// Whether one side of a selector covers one side of a packet.
+pub(crate) fn covers(side: &Traffic, address: IpAddr, protocol: u8, port: Option<u16>) -> bool {
+    let same_network = match (side.network, address) {
+        (IpAddr::V4(network), IpAddr::V4(address)) => {
+            same_prefix(u32::from(network).into(), u32::from(address).into(), 32, side.prefix)
+        }
+        (IpAddr::V6(network), IpAddr::V6(address)) => {
+            same_prefix(network.into(), address.into(), 128, side.prefix)
+        }
+        _ => false,
+    };
+    let (value, mask) = side.port;
+    same_network
+        && (side.protocol == 0 || side.protocol == protocol)
+        // A packet that shows no port is covered by selectors for all ports only.
+        && (mask == 0 || port.is_some_and(|port| port & mask == value & mask))
+}
+
+fn same_prefix(network: u128, address: u128, bits: u32, prefix: u8) -> bool {
+    let free = bits.saturating_sub(u32::from(prefix));
+    free == 128 || (network ^ address) >> free == 0
+}
+
+/// All SAs.
+#[derive(Debug, Default)]
+pub(crate) struct Sad {
+    inbound: FxHashMap<u32, Arc<InboundSa>>,
+    /// The newest last.
+    outbound: FxHashMap<Group, Vec<Arc<OutboundSa>>>,
+    children: FxHashMap<u64, (Arc<InboundSa>, Arc<OutboundSa>)>,
+}
+
+impl Sad {
+    /// Adds a Child SA's pair; an older one of the same Child SA is gone.
+    pub(crate) fn insert(&mut self, inbound: Arc<InboundSa>, outbound: Arc<OutboundSa>) {
+        self.remove(inbound.child);
+        self.inbound.insert(inbound.spi, Arc::clone(&inbound));
+        self.outbound.entry(outbound.group).or_default().push(Arc::clone(&outbound));
+        self.children.insert(inbound.child, (inbound, outbound));
+    }
+
+    /// Removes a Child SA's pair.
+    pub(crate) fn remove(&mut self, child: u64) {
+        let Some((inbound, outbound)) = self.children.remove(&child) else { return };
+        self.inbound.remove(&inbound.spi);
+        if let Some(group) = self.outbound.get_mut(&outbound.group) {
+            group.retain(|sa| sa.child != child);
+            if group.is_empty() {
+                self.outbound.remove(&outbound.group);
+            }
+        }
+    }
+
+    /// Whether an inbound SPI is in use.
+    pub(crate) fn has_inbound(&self, spi: u32) -> bool {
+        self.inbound.contains_key(&spi)
+    }
+
+    pub(crate) fn inbound(&self, spi: u32) -> Option<&Arc<InboundSa>> {
+        self.inbound.get(&spi)
+    }
+
+    /// The newest SA of a group whose selectors cover the packet.
+    pub(crate) fn outbound(&self, group: &Group, inner: &Inner) -> Option<&Arc<OutboundSa>> {
+        self.outbound.get(group)?.iter().rev().find(|sa| sa.covers(inner))
+    }
+
+    /// A Child SA's pair.
+    pub(crate) fn child(&self, child: u64) -> Option<&(Arc<InboundSa>, Arc<OutboundSa>)> {
+        self.children.get(&child)
+    }
+}
