@@ -3,7 +3,7 @@
 use crate::error::refused;
 use crate::interfaces::{Host, index_of, name_of};
 use crate::netlink::read::{self, Fields, attributes};
-use crate::netlink::write::{CREATE, REPLACE, Requests};
+use crate::netlink::write::{CREATE, DUMP, REPLACE, Requests};
 use crate::{KernelError, Ledger, Route, RouteAnswer, RouteChange};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -21,7 +21,8 @@ const RTA_MARK: u16 = 16;
 const RTA_VIA: u16 = 18;
 const RTAX_MTU: u16 = 2;
 const RT_TABLE_MAIN: u8 = 254;
-const RTPROT_BOOT: u8 = 3;
+/// Who set a route: us (and the script `_updown`). What a killed daemon has left is known by it.
+const OUR_ROUTES: u8 = 117;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
 const RT_SCOPE_NOWHERE: u8 = 255;
@@ -84,6 +85,36 @@ impl Host {
         }
     }
 
+    /// Removes routes that a predecessor, which was killed, has left.
+    pub(crate) fn remove_stale_routes(&mut self) -> Result<(), KernelError> {
+        let found = std::cell::RefCell::new(Vec::new());
+        self.netlink.dump(
+            "list routes",
+            |out| {
+                out.begin(RTM_GETROUTE, DUMP);
+                out.zeros(12);
+                out.end();
+            },
+            |message| {
+                if message.kind == RTM_NEWROUTE && is_ours(message.payload) {
+                    found.borrow_mut().push(message.payload.to_vec());
+                }
+            },
+            || found.borrow_mut().clear(),
+        )?;
+        let out = self.netlink.requests();
+        for route in found.into_inner() {
+            // What names a route in a listing names it in a removal.
+            out.begin(RTM_DELROUTE, 0);
+            out.bytes(&route);
+            out.end();
+        }
+        match self.netlink.transact()?.into_iter().find(|refusal| refusal.errno != libc::ESRCH) {
+            Some(refusal) => Err(refusal.of("remove routes of a daemon that was killed")),
+            None => Ok(()),
+        }
+    }
+
     /// How this host reaches `destination`.
     pub(crate) fn route_to(&mut self, destination: IpAddr) -> Result<RouteAnswer, KernelError> {
         let out = self.netlink.requests();
@@ -135,7 +166,7 @@ fn write_route(
         (true, None) => RT_SCOPE_LINK,
     };
     let what = if added {
-        [table, RTPROT_BOOT, scope, RTN_UNICAST]
+        [table, OUR_ROUTES, scope, RTN_UNICAST]
     } else {
         [table, 0, scope, RTN_UNSPEC]
     };
@@ -205,6 +236,13 @@ fn read_answer(payload: &[u8]) -> Option<(u32, Option<IpAddr>, Option<IpAddr>)> 
         }
     }
     Some((index?, source, gateway))
+}
+
+/// Whether a listed route was set by us, in whatever table of routes.
+fn is_ours(payload: &[u8]) -> bool {
+    let mut fields = Fields(payload);
+    let table = fields.take(4).and(fields.u8());
+    table.is_some_and(|table| table != RT_TABLE_LOCAL) && fields.u8() == Some(OUR_ROUTES)
 }
 
 /// Whether a route that has come or gone matters: those of single addresses of ours and

@@ -109,7 +109,10 @@ impl XfrmKernel {
         // ESRCH: there were none.
         match refusals.into_iter().find(|refusal| refusal.errno != libc::ESRCH) {
             Some(refusal) => Err(refusal.of("flush SAs and policies")),
-            None => self.host.remove_stale(&mut self.ledger),
+            None => {
+                self.host.remove_stale_routes()?;
+                self.host.remove_stale(&mut self.ledger)
+            }
         }
     }
 

@@ -156,6 +156,20 @@ fn a_successor_clears_what_a_killed_daemon_left() {
         let (address, interface) = (address.parse().unwrap(), "eth0".to_owned());
         killed.route(&RouteChange::AddAddress { address, interface }).unwrap();
     }
+    for (network, prefix) in [("10.7.0.0", 24), ("2001:db8:7::", 48)] {
+        let route = Route {
+            destination: (network.parse().unwrap(), prefix),
+            interface: "eth0".into(),
+            gateway: None,
+            source: None,
+            metric: 0,
+            mtu: 0,
+        };
+        killed.route(&RouteChange::Add(route)).unwrap();
+    }
+    ip("route add 10.6.0.0/24 dev eth0"); // somebody else's
+    let routes = || ip("route show table main") + &ip("-6 route show table main");
+    assert!(routes().contains("10.7.0.0/24") && routes().contains("2001:db8:7::/48"));
     let addresses = || ip("address show dev eth0");
     assert!(addresses().contains("10.9.0.1") && addresses().contains("2001:db8:9::1"));
     drop(killed);
@@ -166,6 +180,8 @@ fn a_successor_clears_what_a_killed_daemon_left() {
     assert!(!addresses().contains("10.9.0.1"), "{}", addresses());
     assert!(!addresses().contains("2001:db8:9::1"), "{}", addresses());
     assert!(addresses().contains("192.0.2.1") && addresses().contains("2001:db8::1"));
+    assert!(!routes().contains("10.7.0.0/24") && !routes().contains("2001:db8:7::/48"));
+    assert!(routes().contains("10.6.0.0/24"), "{}", routes());
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Two Child SAs for the same traffic that come up within this time are those of two ends that
 /// began at once (RFC 7296, 2.8): neither end may guess which one the other keeps.
-const CROSSING: Duration = Duration::from_secs(5);
+const CROSSING: Duration = Duration::from_secs(1);
 
 impl ConnectionActor {
     fn tell_supervisor<M>(&self, message: M)
