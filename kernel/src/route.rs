@@ -165,11 +165,8 @@ fn write_route(
         (true, Some(_)) => RT_SCOPE_UNIVERSE,
         (true, None) => RT_SCOPE_LINK,
     };
-    let what = if added {
-        [table, OUR_ROUTES, scope, RTN_UNICAST]
-    } else {
-        [table, 0, scope, RTN_UNSPEC]
-    };
+    let what =
+        if added { [table, OUR_ROUTES, scope, RTN_UNICAST] } else { [table, 0, scope, RTN_UNSPEC] };
     out.begin(kind, flags);
     header(out, part.0, part.1, what);
     out.attribute_ip(RTA_DST, part.0);
