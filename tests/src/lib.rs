@@ -9,3 +9,4 @@ pub mod peer;
 pub mod puppet;
 pub mod sim;
 pub mod stage;
+pub mod tree;
