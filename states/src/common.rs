@@ -1,6 +1,7 @@
 //! What an IKE SA has in every state, and what handlers do with it.
 
 use crate::child_sa::{Child, Life};
+use crate::fragments::{Fragments, Outgoing, Parcel, Sizes};
 use crate::nat::{NatDetection, Path};
 use crate::protection::{Protection, SealError};
 use crate::window::Window;
@@ -68,6 +69,7 @@ pub(crate) struct Common {
     pub(crate) spis: IkeSpis,
     pub(crate) path: Path,
     pub(crate) nat: NatDetection,
+    pub(crate) fragments: Fragments,
     pub(crate) window: Window,
     pub(crate) timers: Timers,
     pub(crate) suite: Option<IkeSuite>,
@@ -95,6 +97,7 @@ impl Common {
             spis: IkeSpis::default(),
             path,
             nat: NatDetection::default(),
+            fragments: Fragments::default(),
             window: Window::new(),
             timers: Timers::default(),
             suite: None,
@@ -123,6 +126,7 @@ impl Common {
             timers.life.deadline(),
             timers.keepalive,
             timers.liveness,
+            self.fragments.deadline(),
         ]
         .into_iter()
         .chain(self.children.iter().map(|child| child.life.deadline()))
@@ -241,11 +245,22 @@ impl Cx<'_, '_> {
         }
     }
 
+    /// Sends a message, whole or in fragments.
+    pub(crate) fn post(&mut self, path: Path, parcel: &Parcel) {
+        parcel.datagrams().for_each(|bytes| self.transmit(path, bytes.to_vec()));
+    }
+
     /// Sends a request and has it sent again until its response comes.
-    pub(crate) fn transmit_request(&mut self, exchange: ExchangeType, bytes: Arc<[u8]>) {
+    pub(crate) fn transmit_request(&mut self, exchange: ExchangeType, message: Outgoing) {
         let policy = self.sa.policy.retransmit;
-        self.sa.window.request_sent(self.env.now, exchange, Arc::clone(&bytes), policy);
-        self.transmit(self.sa.path, bytes.to_vec());
+        let first = message.first.clone();
+        self.sa.window.request_sent(self.env.now, exchange, message, policy);
+        self.post(self.sa.path, &first);
+    }
+
+    /// How large a message on this path may be.
+    fn sizes(&self, path: Path) -> Sizes {
+        self.sa.fragments.sizes(self.sa.policy.fragmentation, path.remote)
     }
 
     /// Seals and sends a request.
@@ -259,8 +274,9 @@ impl Cx<'_, '_> {
         payloads: &[Payload],
     ) -> Result<(), SealError> {
         let header = self.header(exchange, false, self.sa.window.next_id());
-        let bytes = protection.seal(&header, payloads, self.env.entropy)?;
-        self.transmit_request(exchange, bytes.into());
+        let sizes = self.sizes(self.sa.path);
+        let message = protection.seal(&header, payloads, sizes, self.env.entropy)?;
+        self.transmit_request(exchange, message);
         Ok(())
     }
 
@@ -276,9 +292,10 @@ impl Cx<'_, '_> {
         payloads: &[Payload],
     ) -> Result<(), SealError> {
         let header = self.header(exchange, true, self.sa.window.expected_id());
-        let bytes = protection.seal(&header, payloads, self.env.entropy)?;
-        self.sa.window.response_sent(exchange, Arc::from(bytes.as_slice()));
-        self.transmit(path, bytes);
+        let message = protection.seal(&header, payloads, self.sizes(path), self.env.entropy)?;
+        let first = message.first.clone();
+        self.sa.window.response_sent(exchange, message);
+        self.post(path, &first);
         Ok(())
     }
 
@@ -316,6 +333,7 @@ impl Cx<'_, '_> {
         self.sa.window.response_accepted();
         self.sa.tasks.clear();
         self.sa.held = None;
+        self.sa.fragments.forget();
         self.out.push(Output::Finished(finish));
     }
 

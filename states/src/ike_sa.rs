@@ -120,11 +120,12 @@ impl IkeSa {
         let state = std::mem::replace(&mut self.state, State::Finished);
         let mut cx = Cx { sa: &mut self.common, env, out };
         let mut state = step(&mut cx, state, input);
-        // A request that came while a response was being processed.
-        if !state.is_busy()
-            && let Some(held) = cx.sa.held.take()
+        // A request that came while a response was being processed, and fragments that
+        // came while anything was.
+        while !state.is_busy()
+            && let Some(held) = held(cx.sa)
         {
-            state = receive::datagram(&mut cx, state, *held);
+            state = receive::datagram(&mut cx, state, held);
         }
         let stalled = cx.sa.timers.stalled.take();
         if state.is_busy() {
@@ -186,6 +187,11 @@ impl IkeSa {
             busy: self.state.is_busy(),
         }
     }
+}
+
+/// The next datagram that was kept while we were busy.
+fn held(sa: &mut Common) -> Option<Datagram> {
+    sa.held.take().map(|held| *held).or_else(|| sa.fragments.next_held())
 }
 
 fn step(cx: &mut Cx<'_, '_>, state: State, input: Input) -> State {
@@ -266,8 +272,9 @@ fn is_due(deadline: Option<Instant>, now: Instant) -> bool {
 fn timer(cx: &mut Cx<'_, '_>, state: State) -> State {
     let now = cx.now();
     match cx.sa.window.overdue(now) {
-        Some(Overdue::Resend { exchange, bytes, wait }) => {
-            cx.transmit(cx.sa.path, bytes.to_vec());
+        Some(Overdue::Resend { exchange, message, shrunk, wait }) => {
+            cx.sa.fragments.shrunk |= shrunk;
+            cx.post(cx.sa.path, &message);
             cx.story(StoryEvent::Retransmitting { exchange, wait });
         }
         Some(Overdue::GiveUp { exchange, waited, resends }) => {
@@ -281,6 +288,7 @@ fn timer(cx: &mut Cx<'_, '_>, state: State) -> State {
         }
         None => {}
     }
+    cx.sa.fragments.forget_late(now);
     if is_due(cx.sa.timers.discard, now) {
         if let State::Lingering(lingering) = state {
             return lingering.end(cx);

@@ -10,7 +10,7 @@
 //! - `v2`: `table` says which message is expected when, with which payloads; `receive`
 //!   takes a datagram through it; then one file an exchange; `state` is the list of states
 //! - `window`: message ids, retransmission, cached responses, and nothing else has them
-//! - `protection`: SK payloads; `nat`: NAT detection and the path; `child_sa`: lives
+//! - `protection`: SK payloads; `fragments`: messages in several datagrams; `nat`: NAT detection and the path; `child_sa`: lives
 //! - `refusal`: what is wrong with a message, and what its sender gets to know
 //! - [`story`]: every line that an SA logs
 //! - `cookie`, `stateless`: answers for which no SA is made
@@ -22,6 +22,7 @@
 mod child_sa;
 mod common;
 mod cookie;
+mod fragments;
 mod ike_sa;
 pub mod io;
 mod nat;

@@ -110,10 +110,14 @@ pub enum StoryEvent {
     ProcessingIkeAuthRequest {
         from: SocketAddr,
         contents: String,
+        /// Of how many fragments it was made; 0: it was whole.
+        fragments: u16,
     },
     ProcessingIkeAuthResponse {
         from: SocketAddr,
         contents: String,
+        /// Of how many fragments it was made; 0: it was whole.
+        fragments: u16,
     },
     NoConnection {
         remote_id: Id,
@@ -234,6 +238,19 @@ impl fmt::Display for Endpoint {
         match self.0 {
             SocketAddr::V4(v4) => write!(f, "{}:UDP/{}", v4.ip(), v4.port()),
             SocketAddr::V6(v6) => write!(f, "[{}]:UDP/{}", v6.ip(), v6.port()),
+        }
+    }
+}
+
+/// ` reassembled from 3 fragments`; nothing for a whole message.
+struct Reassembled(u16);
+
+impl fmt::Display for Reassembled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            1 => f.write_str(" reassembled from 1 fragment"),
+            n => write!(f, " reassembled from {n} fragments"),
         }
     }
 }
@@ -384,15 +401,17 @@ impl StoryEvent {
                 let traffic = Traffic(&child.local_ts, &child.remote_ts);
                 write!(f, "; Child SA {} {{{word} <{}}} {traffic}", child.child, child.spi_in)
             }
-            Self::ProcessingIkeAuthRequest { from, contents } => write!(
+            Self::ProcessingIkeAuthRequest { from, contents, fragments } => write!(
                 f,
-                "processing decrypted IKE_AUTH request from {} containing SK{{{contents}}}",
-                Endpoint(*from)
+                "processing decrypted IKE_AUTH request from {} containing SK{{{contents}}}{}",
+                Endpoint(*from),
+                Reassembled(*fragments)
             ),
-            Self::ProcessingIkeAuthResponse { from, contents } => write!(
+            Self::ProcessingIkeAuthResponse { from, contents, fragments } => write!(
                 f,
-                "processing IKE_AUTH response from {} containing SK{{{contents}}}",
-                Endpoint(*from)
+                "processing IKE_AUTH response from {} containing SK{{{contents}}}{}",
+                Endpoint(*from),
+                Reassembled(*fragments)
             ),
             Self::NoConnection { remote_id, mismatches } => {
                 write!(f, "no connection for peer {} '{remote_id}'", remote_id.kind())?;

@@ -2,10 +2,10 @@
 //! (RFC 7296, 2.1 to 2.3). Nothing else in this crate counts messages.
 
 use crate::Instant;
+use crate::fragments::{Outgoing, Parcel};
 use pluto_connections::Retransmit;
 use pluto_wire::MessageId;
 use pluto_wire::numbers::ExchangeType;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Times that one request is sent again at most, whatever the policy's times are.
@@ -18,7 +18,7 @@ pub(crate) struct Window {
     outstanding: Option<Outstanding>,
     expected_request: u32,
     /// The response to request `expected_request - 1`, and its exchange.
-    last_response: Option<(ExchangeType, Arc<[u8]>)>,
+    last_response: Option<(ExchangeType, Outgoing)>,
 }
 
 /// A request of ours that waits for its response.
@@ -26,7 +26,7 @@ pub(crate) struct Window {
 struct Outstanding {
     id: u32,
     exchange: ExchangeType,
-    bytes: Arc<[u8]>,
+    message: Outgoing,
     policy: Retransmit,
     sent: Instant,
     due: Instant,
@@ -39,8 +39,9 @@ struct Outstanding {
 pub(crate) enum Arrival {
     /// It is the next one.
     New,
-    /// It is the last one again: the response goes out again, byte for byte.
-    Again(Arc<[u8]>),
+    /// It is the last one again: the response goes out again, byte for byte, unless it
+    /// was too large to arrive.
+    Again(Parcel),
     /// It is older than that, or too far ahead: nothing is said (RFC 7296, 2.3).
     Outside,
 }
@@ -48,8 +49,8 @@ pub(crate) enum Arrival {
 /// What time asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Overdue {
-    /// Send these octets again; then wait so long.
-    Resend { exchange: ExchangeType, bytes: Arc<[u8]>, wait: Duration },
+    /// Send this again, which may have become smaller; then wait so long.
+    Resend { exchange: ExchangeType, message: Parcel, shrunk: bool, wait: Duration },
     /// No response came.
     GiveUp { exchange: ExchangeType, waited: Duration, resends: u8 },
 }
@@ -80,7 +81,7 @@ impl Window {
         &mut self,
         now: Instant,
         exchange: ExchangeType,
-        bytes: Arc<[u8]>,
+        message: Outgoing,
         policy: Retransmit,
     ) {
         let id = self.next_request;
@@ -89,7 +90,7 @@ impl Window {
         self.outstanding = Some(Outstanding {
             id,
             exchange,
-            bytes,
+            message,
             policy,
             sent: now,
             due: now.after(delay.min(policy.timeout)),
@@ -122,19 +123,20 @@ impl Window {
             return Arrival::New;
         }
         match &self.last_response {
-            Some((answered, bytes))
+            Some((answered, message))
                 if *answered == exchange && id.0.checked_add(1) == Some(self.expected_request) =>
             {
-                Arrival::Again(Arc::clone(bytes))
+                // RFC 7383, 2.5.2: what came may have been too large for the path.
+                Arrival::Again(message.smaller.as_ref().unwrap_or(&message.first).clone())
             }
             _ => Arrival::Outside,
         }
     }
 
-    /// The peer's expected request is answered with these octets.
-    pub(crate) fn response_sent(&mut self, exchange: ExchangeType, bytes: Arc<[u8]>) {
+    /// The peer's expected request is answered with this.
+    pub(crate) fn response_sent(&mut self, exchange: ExchangeType, message: Outgoing) {
         self.expected_request = self.expected_request.saturating_add(1);
-        self.last_response = Some((exchange, bytes));
+        self.last_response = Some((exchange, message));
     }
 
     /// When [`Window::overdue`] has something to say.
@@ -155,9 +157,15 @@ impl Window {
         request.resends = request.resends.saturating_add(1);
         request.delay = request.delay.saturating_mul(2);
         request.due = now.after(request.delay).min(end);
+        let smaller = request.message.smaller.take();
+        let shrunk = smaller.is_some();
+        if let Some(smaller) = smaller {
+            request.message.first = smaller;
+        }
         Some(Overdue::Resend {
             exchange: request.exchange,
-            bytes: Arc::clone(&request.bytes),
+            message: request.message.first.clone(),
+            shrunk,
             wait: request.due.since(now),
         })
     }
@@ -166,6 +174,7 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     const POLICY: Retransmit =
         Retransmit { interval: Duration::from_millis(500), timeout: Duration::from_secs(30) };
@@ -174,8 +183,8 @@ mod tests {
         Instant(Duration::from_millis(millis))
     }
 
-    fn bytes(octet: u8) -> Arc<[u8]> {
-        Arc::from([octet; 4])
+    fn bytes(octet: u8) -> Outgoing {
+        Arc::<[u8]>::from([octet; 4]).into()
     }
 
     #[test]
@@ -186,8 +195,8 @@ mod tests {
         let ended = loop {
             let due = window.deadline().unwrap();
             match window.overdue(due).unwrap() {
-                Overdue::Resend { bytes: again, .. } => {
-                    assert_eq!(again, bytes(1));
+                Overdue::Resend { message, shrunk, .. } => {
+                    assert_eq!((message, shrunk), (bytes(1).first, false));
                     resent.push(due.0.as_millis());
                 }
                 Overdue::GiveUp { resends, waited, .. } => break (due, resends, waited),
@@ -225,7 +234,7 @@ mod tests {
         assert_eq!(judged(&window, 0), Arrival::New);
         assert_eq!(judged(&window, 1), Arrival::Outside);
         window.response_sent(ExchangeType::IKE_AUTH, bytes(7));
-        assert_eq!(judged(&window, 0), Arrival::Again(bytes(7)));
+        assert_eq!(judged(&window, 0), Arrival::Again(bytes(7).first));
         let other = window.judge_request(MessageId(0), ExchangeType::INFORMATIONAL);
         assert_eq!(other, Arrival::Outside, "another exchange has not been answered");
         assert_eq!(judged(&window, 1), Arrival::New);
@@ -247,5 +256,21 @@ mod tests {
         window.response_accepted();
         assert!(!window.expects_response(MessageId(0), ExchangeType::IKE_SA_INIT));
         assert_eq!(window.next_id(), MessageId(1));
+    }
+
+    #[test]
+    fn a_large_message_goes_out_again_in_smaller_fragments() {
+        let small = Parcel::Fragments(vec![vec![1; 2], vec![1; 2]].into());
+        let message = Outgoing { smaller: Some(small.clone()), ..bytes(1) };
+        let mut window = Window::new();
+        window.request_sent(at(0), ExchangeType::IKE_AUTH, message.clone(), POLICY);
+        for expected in [true, false] {
+            let resent = window.overdue(window.deadline().unwrap()).unwrap();
+            let Overdue::Resend { message, shrunk, .. } = resent else { unreachable!() };
+            assert_eq!((message, shrunk), (small.clone(), expected));
+        }
+        window.response_sent(ExchangeType::IKE_AUTH, message);
+        let again = window.judge_request(MessageId(0), ExchangeType::IKE_AUTH);
+        assert_eq!(again, Arrival::Again(small));
     }
 }

@@ -71,6 +71,8 @@ pub struct Net {
     dice: Dice,
     /// What goes wrong from now on.
     pub faults: Faults,
+    /// Octets of the largest message that passes.
+    pub largest: usize,
     /// Translators.
     pub nats: Vec<Nat>,
     queue: BTreeMap<(Instant, u64), Datagram>,
@@ -84,13 +86,14 @@ impl Net {
     #[must_use]
     pub fn new(seed: u64, faults: Faults) -> Self {
         let (queue, log) = (BTreeMap::new(), Vec::new());
-        Self { dice: Dice::new(seed), faults, nats: Vec::new(), queue, sent: 0, log }
+        let (dice, largest) = (Dice::new(seed), usize::MAX);
+        Self { dice, faults, largest, nats: Vec::new(), queue, sent: 0, log }
     }
 
     /// Takes a datagram from its sender.
     pub fn send(&mut self, now: Instant, datagram: Datagram) {
         self.log.push(datagram.clone());
-        if self.dice.chance(self.faults.loss) {
+        if datagram.bytes.len() > self.largest || self.dice.chance(self.faults.loss) {
             return;
         }
         let copies = if self.dice.chance(self.faults.duplicated) { 2 } else { 1 };

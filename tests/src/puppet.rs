@@ -10,7 +10,7 @@ use pluto_states::Datagram;
 use pluto_wire::numbers::{AuthMethod, ExchangeType, IdType, PayloadType};
 use pluto_wire::v2::{
     AuthPayload, Identification, KePayload, Message, Payload, decode_chain, encode_chain,
-    encode_protected_prefix,
+    encode_fragment_prefix, encode_protected_prefix,
 };
 use pluto_wire::{Flags, Header, IkeSpi, IkeSpis, MessageId, Version};
 use std::net::SocketAddr;
@@ -224,6 +224,53 @@ impl Puppet {
         let session = self.session.as_ref().expect("keys come from IKE_SA_INIT");
         let body_len = session.send.body_len(plain.len());
         let mut bytes = encode_protected_prefix(&header, &[], first, body_len).unwrap();
+        self.sealed += 1;
+        session.send.seal(&mut bytes, plain, self.sealed, &mut self.entropy).unwrap();
+        self.datagram(bytes)
+    }
+
+    /// A protected message in `total` fragments of about the same size.
+    pub fn seal_fragments(
+        &mut self,
+        exchange: ExchangeType,
+        response: bool,
+        id: u32,
+        payloads: &[Payload],
+        total: u16,
+    ) -> Vec<Datagram> {
+        let (first, plain) = encode_chain(payloads).unwrap();
+        let size = plain.len().div_ceil(total.into());
+        let parts: Vec<&[u8]> = plain.chunks(size).collect();
+        let total = u16::try_from(parts.len()).unwrap();
+        (1..=total)
+            .zip(parts)
+            .map(|(number, part)| {
+                let first = if number == 1 { first } else { PayloadType::NONE };
+                self.seal_fragment(
+                    self.header(exchange, response, id),
+                    first,
+                    (number, total),
+                    part,
+                )
+            })
+            .collect()
+    }
+
+    /// A fragment with any numbers, and any octets inside.
+    pub fn seal_fragment(
+        &mut self,
+        header: Header,
+        first: PayloadType,
+        (number, total): (u16, u16),
+        plain: &[u8],
+    ) -> Datagram {
+        let session = self.session.as_ref().expect("keys come from IKE_SA_INIT");
+        let body_len = session.send.body_len(plain.len());
+        let mut bytes = encode_fragment_prefix(&header, first, 1, 1, body_len).unwrap();
+        *bytes.get_mut(28).unwrap() = first.0;
+        bytes.truncate(32);
+        bytes.extend(number.to_be_bytes());
+        bytes.extend(total.to_be_bytes());
         self.sealed += 1;
         session.send.seal(&mut bytes, plain, self.sealed, &mut self.entropy).unwrap();
         self.datagram(bytes)

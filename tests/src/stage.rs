@@ -45,6 +45,18 @@ impl Stage {
         stage
     }
 
+    /// The same, and both have announced fragmentation.
+    #[must_use]
+    pub fn keyed_for_fragments(seed: u64) -> Self {
+        let mut stage = Self::new(seed);
+        let mut payloads = stage.puppet.init_payloads(&stage.ike);
+        payloads.push(notify(NotifyType::IKEV2_FRAGMENTATION_SUPPORTED, &[]));
+        let request = stage.puppet.init_request(payloads);
+        let responses = stage.say(request);
+        stage.puppet.take_response(&responses[0].bytes, &stage.ike);
+        stage
+    }
+
     /// IKE_AUTH is over too; the next message id is 2.
     ///
     /// # Panics

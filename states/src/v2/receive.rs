@@ -8,13 +8,14 @@ use super::informational::{self, protection_mut};
 use super::state::State;
 use super::table::{self, MessageRole, Processor, Row, Waiting};
 use crate::common::Cx;
+use crate::fragments::fragment_number;
 use crate::nat::Path;
 use crate::protection::{Protection, inner};
 use crate::refusal::{Answer, Refusal};
 use crate::window::Arrival;
 use crate::{Datagram, StoryEvent};
-use pluto_wire::numbers::{ExchangeType, NotifyType};
-use pluto_wire::v2::{Encrypted, Message, Notify, Payload, describe};
+use pluto_wire::numbers::{ExchangeType, NotifyType, PayloadType};
+use pluto_wire::v2::{EncryptedFragment, Message, Notify, Payload, describe};
 use pluto_wire::{Header, MessageId, Version};
 
 /// A datagram whose header may name this SA.
@@ -34,6 +35,7 @@ pub(crate) fn datagram(cx: &mut Cx<'_, '_>, state: State, datagram: Datagram) ->
         return state;
     }
     let role = role_of(&header);
+    cx.sa.fragments.made_of = 0;
     if let Err(why) = in_window(cx, &state, &header, role, &datagram) {
         cx.debug(format!(
             "dropping {} {role} with Message ID {}: {why}",
@@ -42,7 +44,7 @@ pub(crate) fn datagram(cx: &mut Cx<'_, '_>, state: State, datagram: Datagram) ->
         return state;
     }
     if state.is_busy() {
-        return hold(cx, state, role, datagram);
+        return hold(cx, state, &header, datagram);
     }
     // Before anything is computed for it.
     if !table::expects(state.waiting(), header.exchange, role) {
@@ -106,7 +108,11 @@ fn in_window(
             if header.exchange == ExchangeType::IKE_SA_INIT && !repeats_init(state, datagram) {
                 return Err("it is not the request that was answered");
             }
-            cx.transmit(Path::of(datagram), response.to_vec());
+            // RFC 7383, 2.6.1: once for all fragments.
+            if fragment_number(header, &datagram.bytes).is_some_and(|number| number != 1) {
+                return Err("it was answered before; only its first fragment is answered again");
+            }
+            cx.post(Path::of(datagram), &response);
             Err("it was answered before; the response was sent again")
         }
     }
@@ -117,9 +123,16 @@ fn repeats_init(state: &State, datagram: &Datagram) -> bool {
 }
 
 /// A message that comes while we wait for a job, an answer or the kernel. A request of the
-/// peer's may overtake the end of our own exchange: one is kept.
-fn hold(cx: &mut Cx<'_, '_>, state: State, role: MessageRole, datagram: Datagram) -> State {
-    if role == MessageRole::Request && state.is_busy_with_response() && cx.sa.held.is_none() {
+/// peer's may overtake the end of our own exchange: one is kept. Fragments come in a row,
+/// and computing the keys begins with the first.
+fn hold(cx: &mut Cx<'_, '_>, state: State, header: &Header, datagram: Datagram) -> State {
+    let role = role_of(header);
+    let keeps = role == MessageRole::Request && state.keeps_requests();
+    if keeps && fragment_number(header, &datagram.bytes).is_some() {
+        if !cx.sa.fragments.hold(&datagram) {
+            cx.debug(format!("dropping fragment of {role}: too many wait"));
+        }
+    } else if keeps && state.is_busy_with_response() && cx.sa.held.is_none() {
         cx.sa.held = Some(Box::new(datagram));
     } else {
         cx.debug(format!("dropping {role}: already processing"));
@@ -211,14 +224,28 @@ fn unprotected(cx: &mut Cx<'_, '_>, state: State, datagram: &Datagram, message: 
     }
 }
 
-/// A message within SK. Until it is proved to be the peer's, nothing is said to its sender.
+/// A message within SK or SKF. Until it is proved to be the peer's, nothing is said to its
+/// sender.
 fn protected(cx: &mut Cx<'_, '_>, state: State, datagram: Datagram, message: Message) -> State {
-    let role = role_of(&message.header);
-    let exchange = message.header.exchange;
-    let Some(Payload::Encrypted(sk)) = message.payloads.last() else {
-        let contents = describe(&message.payloads);
-        cx.debug(format!("dropping {exchange} {role}: {{{contents}}} is not protected"));
-        return state;
+    let header = message.header;
+    let (exchange, role) = (header.exchange, role_of(&header));
+    let suitable = match message.payloads.last() {
+        Some(Payload::Encrypted(_)) if cx.sa.fragments.has_some_of(&header) => {
+            Err("fragments of this message are there already".to_string())
+        }
+        Some(Payload::Encrypted(sk)) => Ok(sk.body_offset),
+        Some(Payload::EncryptedFragment(part)) => match cx.sa.fragments.consider(&header, part) {
+            Ok(()) => Ok(part.body_offset),
+            Err(why) => Err(format!("fragment {} of {}: {why}", part.number, part.total)),
+        },
+        _ => Err(format!("{{{}}} is not protected", describe(&message.payloads))),
+    };
+    let body_offset = match suitable {
+        Ok(body_offset) => body_offset,
+        Err(why) => {
+            cx.debug(format!("dropping {exchange} {role}: {why}"));
+            return state;
+        }
     };
     let state = match state {
         State::AwaitAuthRequest(waiting) => match waiting.keyed() {
@@ -228,7 +255,7 @@ fn protected(cx: &mut Cx<'_, '_>, state: State, datagram: Datagram, message: Mes
         other => other,
     };
     let Some(protection) = protection_of(&state) else { return state };
-    let plain = match protection.open(&datagram.bytes, sk) {
+    let plain = match protection.open(&datagram.bytes, body_offset) {
         Ok(plain) => plain,
         Err(error) => {
             cx.debug(format!("dropping {exchange} {role}: {error}"));
@@ -236,13 +263,54 @@ fn protected(cx: &mut Cx<'_, '_>, state: State, datagram: Datagram, message: Mes
         }
     };
     let path = Path::of(&datagram);
+    match message.payloads.last() {
+        Some(Payload::Encrypted(sk)) => opened(cx, state, path, &header, sk.first_inner, &plain),
+        Some(Payload::EncryptedFragment(part)) => fragment(cx, state, path, &header, part, plain),
+        _ => state,
+    }
+}
+
+/// A fragment of the peer's.
+fn fragment(
+    cx: &mut Cx<'_, '_>,
+    state: State,
+    path: Path,
+    header: &Header,
+    part: &EncryptedFragment,
+    plain: Vec<u8>,
+) -> State {
+    let now = cx.now();
+    match cx.sa.fragments.take(now, header, part, plain) {
+        Ok(None) => state,
+        Ok(Some(whole)) => {
+            cx.sa.fragments.made_of = part.total;
+            opened(cx, state, path, header, whole.first_inner, &whole.plain)
+        }
+        Err(why) => {
+            let (exchange, role) = (header.exchange, role_of(header));
+            cx.debug(format!("dropping {exchange} {role} in {} fragments: {why}", part.total));
+            state
+        }
+    }
+}
+
+/// A message that is the peer's, and whole.
+fn opened(
+    cx: &mut Cx<'_, '_>,
+    state: State,
+    path: Path,
+    header: &Header,
+    first_inner: PayloadType,
+    plain: &[u8],
+) -> State {
+    let role = role_of(header);
     heard(cx, &path, role);
-    match admitted(&state, &message.header, role, sk, &plain) {
+    match admitted(&state, header, role, first_inner, plain) {
         Ok((row, payloads)) => {
             note_ignored(cx, row, &payloads);
             process(cx, state, row.processor, path, &payloads)
         }
-        Err(refusal) => refused(cx, state, path, exchange, role, &refusal),
+        Err(refusal) => refused(cx, state, path, header.exchange, role, &refusal),
     }
 }
 
@@ -250,10 +318,10 @@ fn admitted(
     state: &State,
     header: &Header,
     role: MessageRole,
-    sk: &Encrypted,
+    first_inner: PayloadType,
     plain: &[u8],
 ) -> Result<(&'static Row, Vec<Payload>), Refusal> {
-    let payloads = inner(sk, plain).map_err(|error| Refusal::syntax(error.to_string()))?;
+    let payloads = inner(first_inner, plain).map_err(|error| Refusal::syntax(error.to_string()))?;
     let row = table::admit(state.waiting(), header.exchange, role, &payloads)?;
     Ok((row, payloads))
 }

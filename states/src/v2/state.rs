@@ -83,6 +83,11 @@ impl State {
         matches!(self, Self::AwaitExpectedAuth(_) | Self::AwaitInstall(_))
     }
 
+    /// Whether a request that comes while it is busy is the next one, and may be kept.
+    pub(crate) fn keeps_requests(&self) -> bool {
+        self.is_busy_with_response() || matches!(self, Self::AwaitResponderAgreement(_))
+    }
+
     /// Whether it is established, or was.
     pub(crate) fn is_established(&self) -> bool {
         matches!(self, Self::Established(_) | Self::Deleting(_) | Self::AwaitInstall(_))

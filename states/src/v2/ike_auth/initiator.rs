@@ -219,7 +219,8 @@ impl AwaitAuthResponse {
     /// A response with IDr and AUTH.
     pub(crate) fn response(self, cx: &mut Cx<'_, '_>, path: &Path, payloads: &[Payload]) -> State {
         let contents = describe(payloads);
-        cx.story(StoryEvent::ProcessingIkeAuthResponse { from: path.remote, contents });
+        let (from, fragments) = (path.remote, cx.sa.fragments.made_of);
+        cx.story(StoryEvent::ProcessingIkeAuthResponse { from, contents, fragments });
         let response = match judge(cx, payloads) {
             Ok(response) => response,
             Err(refusal) => return self.refuse(cx, &refusal),

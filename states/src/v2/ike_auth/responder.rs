@@ -114,7 +114,8 @@ pub(crate) fn process_request(
     payloads: &[Payload],
 ) -> State {
     let contents = describe(payloads);
-    cx.story(StoryEvent::ProcessingIkeAuthRequest { from: path.remote, contents });
+    let fragments = cx.sa.fragments.made_of;
+    cx.story(StoryEvent::ProcessingIkeAuthRequest { from: path.remote, contents, fragments });
     match look_up(cx, &keyed, path, payloads) {
         Ok((lookup, request)) => {
             let ask = cx.ask(Ask::Connection(lookup));

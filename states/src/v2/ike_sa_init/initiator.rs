@@ -7,6 +7,7 @@
 
 use super::{InitData, Keyed, OUR_NONCE_LEN, Offer, notifications};
 use crate::common::Cx;
+use crate::fragments;
 use crate::nat::{self, NatDetection, Path};
 use crate::v2::ike_auth::initiator::begin_ike_auth;
 use crate::v2::state::State;
@@ -127,13 +128,14 @@ fn send_request(cx: &mut Cx<'_, '_>, attempt: Attempt, key: Arc<LocalKey>) -> St
     payloads.push(Payload::Ke(KePayload { method: key.method(), data: key.public().to_vec() }));
     payloads.push(Payload::Nonce(attempt.nonce.to_vec()));
     cx.sa.spis.responder = IkeSpi::ZERO;
+    payloads.extend(fragments::announcement(policy.fragmentation));
     payloads.extend(nat::notifications(policy.encapsulation, cx.sa.spis, &cx.sa.path));
     let header = cx.header(ExchangeType::IKE_SA_INIT, false, MessageId(0));
     let Some(bytes) = cx.unprotected(&header, payloads) else {
         return fail(cx, "the IKE_SA_INIT request does not fit into a message".into());
     };
     let request: Arc<[u8]> = bytes.into();
-    cx.transmit_request(ExchangeType::IKE_SA_INIT, Arc::clone(&request));
+    cx.transmit_request(ExchangeType::IKE_SA_INIT, Arc::clone(&request).into());
     cx.story(StoryEvent::SentIkeSaInitRequest { to: cx.sa.path.remote });
     let refused = None;
     State::AwaitInitResponse(Box::new(AwaitInitResponse { attempt, key, request, refused }))
@@ -239,6 +241,7 @@ impl AwaitInitResponse {
         cx.sa.timers.refused = None;
         cx.sa.spis.responder = header.spis.responder;
         cx.sa.suite = Some(init.suite);
+        cx.sa.fragments.agree(cx.sa.policy.fragmentation, payloads);
         // The hashes are over both SPIs (RFC 7296, 2.23).
         let encapsulation = cx.sa.policy.encapsulation;
         cx.sa.nat = NatDetection::judge(encapsulation, payloads, cx.sa.spis, path);

@@ -5,6 +5,7 @@
 
 use super::{InitData, Keyed, OUR_NONCE_LEN, Offer, notifications};
 use crate::common::Cx;
+use crate::fragments;
 use crate::nat::{self, NatDetection, Path};
 use crate::protection::Protection;
 use crate::v2::receive;
@@ -143,6 +144,7 @@ pub(crate) fn process_request(
     let (reply, sa) = (Box::new(chosen.reply.clone()), Box::new(offer.sa.clone()));
     cx.story(StoryEvent::ProposalChosen { chosen: reply, offer: sa });
     cx.sa.nat = NatDetection::judge(policy.encapsulation, payloads, header.spis, &path);
+    cx.sa.fragments.agree(policy.fragmentation, payloads);
     let childless = notifications(payloads)
         .any(|notify| notify.notify_type == NotifyType::CHILDLESS_IKEV2_SUPPORTED);
     let request = Request {
@@ -194,6 +196,9 @@ fn send_response(cx: &mut Cx<'_, '_>, request: Request, key: LocalKey) -> State 
         Payload::Nonce(nr.to_vec()),
     ];
     let path = cx.sa.path;
+    // RFC 7383, 2.3: only to who has announced it.
+    payloads
+        .extend(fragments::announcement(policy.fragmentation).filter(|_| cx.sa.fragments.agreed));
     payloads.extend(nat::notifications(policy.encapsulation, cx.sa.spis, &path));
     let childless = Notify::new(NotifyType::CHILDLESS_IKEV2_SUPPORTED, Vec::new());
     payloads.push(Payload::Notify(childless));
@@ -202,7 +207,7 @@ fn send_response(cx: &mut Cx<'_, '_>, request: Request, key: LocalKey) -> State 
         return give_up(cx, "the IKE_SA_INIT response does not fit into a message".into());
     };
     let response: Arc<[u8]> = bytes.as_slice().into();
-    cx.sa.window.response_sent(ExchangeType::IKE_SA_INIT, Arc::clone(&response));
+    cx.sa.window.response_sent(ExchangeType::IKE_SA_INIT, Arc::clone(&response).into());
     cx.transmit(path, bytes);
     cx.sa.suite = Some(suite);
     cx.story(StoryEvent::SentIkeSaInitResponse { to: path.remote, suite });
