@@ -1,6 +1,7 @@
 # kill -9 of either daemon: it comes back, initiates, and both hosts have one tunnel
 . "$(dirname "$0")/../lab.sh"; net_pair
-LIBRESWAN_X="initial-contact=yes"      # it must be told to say that it knows of no other
+# libreswan and ours must be told to say that they know of no other SA with the peer.
+LIBRESWAN_X="initial-contact=yes" OURS_X="--initial-contact"
 both_up
 for h in left right; do
   check "left initiates" init left t
