@@ -33,7 +33,8 @@ pub struct EspCipher {
     suite: ChildSuite,
     info: EncrInfo,
     cipher: Cipher,
-    integ: Option<Mac>,
+    /// Large, and an AEAD has none.
+    integ: Option<Box<Mac>>,
     icv: usize,
 }
 
@@ -71,7 +72,7 @@ impl EspCipher {
             (true, other) => return Err(Error::UnsupportedInteg(other)),
             (false, id) => {
                 let facts = integ_info(id).ok_or(Error::UnsupportedInteg(id))?;
-                (Some(Mac::integrity(id, integ_key.expose())?), facts.icv, facts.key)
+                (Some(Box::new(Mac::integrity(id, integ_key.expose())?)), facts.icv, facts.key)
             }
         };
         if integ_key.len() != key {
