@@ -22,6 +22,7 @@ mod batch;
 mod checksum;
 mod coalesce;
 pub mod codec;
+mod copy;
 mod counts;
 mod device;
 pub mod ecn;
@@ -44,6 +45,7 @@ mod sys;
 mod tables;
 pub mod window;
 
+pub use copy::copy;
 pub use counts::{Counts, Reason};
 pub use embedded::{DeviceChoice, EmbeddedKernel, EmbeddedOptions, EspSockets};
 pub use events::Events as EspEvents;
