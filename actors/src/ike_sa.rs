@@ -219,6 +219,7 @@ impl IkeSaActor {
                     actor.step(Input::KernelDone(KernelResult::Installed(child, done)), ctx);
                 }));
             }
+            KernelRequest::Remove(_) if self.shell.leave_state.get() => {}
             KernelRequest::Remove(child) => {
                 self.shell.kernel.do_send(pluto_messages::RemoveSaPair(child.0));
             }

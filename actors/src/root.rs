@@ -22,7 +22,7 @@ use pluto_connections::Secrets;
 use pluto_crypto::Entropy;
 use pluto_messages::{Escalated, FlushKernel, Hangup, Reporter, Shutdown, StopSessions, Who};
 use pluto_states::Serials;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -139,6 +139,7 @@ pub fn start(parts: Parts) -> Tree {
         dns,
         updown,
         supervisor: supervisor.downgrade(),
+        leave_state: Cell::new(false),
         faults: parts.faults,
     });
     let to_root = root.clone().recipient::<Shutdown>();

@@ -13,7 +13,7 @@ use pluto_connections::LocalAddress;
 use pluto_crypto::Entropy;
 use pluto_messages::Received;
 use pluto_states::{Datagram, Env, Input, Outbox, Serials};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -57,6 +57,8 @@ pub struct Shell {
     pub updown: Addr<UpdownActor>,
     /// The supervisor, from below: weak.
     pub supervisor: WeakAddr<Supervisor>,
+    /// The daemon stops and leaves what the kernel has (`--shutdown --leave-state`).
+    pub leave_state: Cell<bool>,
     /// Where the tests panic.
     pub faults: Faults,
 }

@@ -78,8 +78,6 @@ pub struct ConnectionChanged(pub Arc<Connection>);
 pub struct Retire {
     /// Who waits.
     pub reporter: Reporter,
-    /// Leave what the kernel has (`--shutdown --leave-state`).
-    pub leave_state: bool,
 }
 
 /// Traffic met its trap.

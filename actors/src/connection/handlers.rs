@@ -1,6 +1,6 @@
 //! What a connection is told, and what it does about it.
 
-use super::{ConnectionActor, shunt_refusal, steps::Step};
+use super::{ConnectionActor, Leaving, shunt_refusal, steps::Step};
 use actix::{Context, Handler};
 use pluto_connections::routing::{Routing, RoutingEvent};
 use pluto_connections::{Kind, SerialNo};
@@ -154,7 +154,7 @@ impl Handler<TakeDown> for ConnectionActor {
             return msg.reporter.say(0, text);
         }
         let attached = self.attach(msg.reporter);
-        self.leaving.push(attached);
+        self.leaving.push(Leaving { newest: self.sas().max(), _attached: attached });
         self.delete_sas(ctx);
     }
 }
@@ -164,7 +164,6 @@ impl Handler<Retire> for ConnectionActor {
 
     fn handle(&mut self, msg: Retire, ctx: &mut Self::Context) {
         self.retiring = true;
-        self.leave_state = msg.leave_state;
         self.wishes.up = false;
         self.wishes.keep = false;
         self.wishes.route = false;
@@ -172,7 +171,7 @@ impl Handler<Retire> for ConnectionActor {
             self.log(Level::Info, "terminating SAs using this connection");
         }
         let attached = self.attach(msg.reporter);
-        self.leaving.push(attached);
+        self.leaving.push(Leaving { newest: None, _attached: attached });
         self.delete_sas(ctx);
         if matches!(
             self.routing,

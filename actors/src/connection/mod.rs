@@ -40,6 +40,14 @@ struct Attached {
     _tap: Tap,
 }
 
+/// Somebody who waits for the end of all SAs up to this one, or, where there is none, of
+/// everything. What begins later (a peer that comes back at once) is not his.
+#[derive(Debug)]
+struct Leaving {
+    newest: Option<SerialNo>,
+    _attached: Attached,
+}
+
 /// The actor.
 #[derive(Debug)]
 pub struct ConnectionActor {
@@ -63,9 +71,8 @@ pub struct ConnectionActor {
     working: bool,
     attached: Vec<Attached>,
     /// Those who wait for it to be down.
-    leaving: Vec<Attached>,
+    leaving: Vec<Leaving>,
     retiring: bool,
-    leave_state: bool,
     failure: Option<String>,
 }
 
@@ -101,7 +108,6 @@ impl ConnectionActor {
             attached: Vec::new(),
             leaving: Vec::new(),
             retiring: false,
-            leave_state: false,
             failure: None,
         }
     }
@@ -157,13 +163,19 @@ impl ConnectionActor {
         }
     }
 
+    /// All SAs that it has or is making.
+    fn sas(&self) -> impl Iterator<Item = SerialNo> {
+        let child = self.child.iter().map(|child| child.child);
+        self.ikes.iter().chain(&self.others).copied().chain(child)
+    }
+
     /// The last thing of a connection that is deleted, or of an instance without work.
     fn retire_if_idle(&mut self) {
-        let idle = self.ikes.is_empty()
-            && self.child.is_none()
-            && self.others.is_empty()
-            && self.steps.is_empty()
-            && !self.working;
+        let oldest = self.sas().min();
+        self.leaving.retain(|leaving| {
+            leaving.newest.is_none_or(|newest| oldest.is_some_and(|oldest| oldest <= newest))
+        });
+        let idle = oldest.is_none() && self.steps.is_empty() && !self.working;
         if !idle {
             return;
         }
@@ -172,7 +184,7 @@ impl ConnectionActor {
             && self.next_attempt.is_none()
             && self.routing == Routing::Unrouted;
         if self.retiring || unwanted_instance {
-            if !self.leave_state {
+            if !self.shell.leave_state.get() {
                 self.shell
                     .kernel
                     .do_send(pluto_messages::SetPolicies { connection: self.serial.0, spec: None });

@@ -91,7 +91,7 @@ impl ConnectionActor {
                 );
             }
             RoutingAction::RemovePolicies => {
-                if !self.leave_state {
+                if !self.shell.leave_state.get() {
                     self.policies(None, ctx);
                 }
             }
@@ -159,7 +159,7 @@ impl ConnectionActor {
             Updown::Disabled => Means::Disabled,
             Updown::Command(command) => Means::Script(command),
         };
-        if means == Means::Disabled || self.leave_state {
+        if means == Means::Disabled || self.shell.leave_state.get() {
             return;
         }
         let facts = Box::new(facts::tunnel(&self.connection, self.child.as_deref(), self.wishes));

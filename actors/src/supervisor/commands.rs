@@ -203,7 +203,7 @@ impl Supervisor {
     fn delete(&mut self, name: &str, reporter: &Reporter) {
         for connection in self.named(name, reporter) {
             for serial in self.table.with_instances(connection.serial()) {
-                let retire = Retire { reporter: reporter.clone(), leave_state: false };
+                let retire = Retire { reporter: reporter.clone() };
                 self.tell_connection(serial, retire);
             }
         }
@@ -265,10 +265,6 @@ impl Supervisor {
         });
     }
 
-    pub(super) fn leaves_state(&self) -> bool {
-        self.leave_state
-    }
-
     /// Answers those who wait for the end once nothing is left.
     pub(super) fn stopped_if_empty(&mut self) {
         if self.stopping
@@ -300,13 +296,13 @@ impl Handler<StopSessions> for Supervisor {
 
     fn handle(&mut self, msg: StopSessions, ctx: &mut Self::Context) -> Self::Result {
         self.stopping = true;
-        self.leave_state = msg.leave_state;
+        self.shell.leave_state.set(msg.leave_state);
         let order = if msg.leave_state { Order::Abandon } else { Order::Shutdown };
         for ike in self.ikes.values() {
             ike.actor.addr.do_send(pluto_messages::Order(order.clone()));
         }
         for entry in self.connections.values() {
-            let retire = Retire { reporter: Reporter::nobody(), leave_state: msg.leave_state };
+            let retire = Retire { reporter: Reporter::nobody() };
             entry.actor.addr.do_send(retire);
         }
         let (done, wait) = tokio::sync::oneshot::channel();

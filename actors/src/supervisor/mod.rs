@@ -87,7 +87,6 @@ pub struct Supervisor {
     root: Recipient<Shutdown>,
     escalate: Recipient<Escalated>,
     stopping: bool,
-    leave_state: bool,
     stopped: Option<tokio::sync::oneshot::Sender<()>>,
 }
 
@@ -134,7 +133,6 @@ impl Supervisor {
             root,
             escalate,
             stopping: false,
-            leave_state: false,
             stopped: None,
         }
     }

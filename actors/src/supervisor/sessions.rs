@@ -96,7 +96,7 @@ impl Supervisor {
         if let Some(actor) = &entry.actor {
             actor.kill();
         }
-        if !self.leaves_state() {
+        if !self.shell.leave_state.get() {
             self.shell.kernel.do_send(RemoveSaPair(child.0));
         }
         if let Some(ike) = self.ikes.get_mut(&entry.ike) {
