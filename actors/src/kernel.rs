@@ -1,9 +1,11 @@
 //! The kernel service: one backend, asked by message; its events go to the supervisor.
 
 use crate::log::Log;
+use crate::platform::{Described, register};
 use crate::service::{Factory, Service};
 use actix::{Actor, ActorFuture, AsyncContext, Context, Handler, MailboxError, Recipient};
 use pluto_connections::Selector;
+use pluto_kernel::esp::EspEvents;
 use pluto_kernel::{
     Events, Kernel, KernelError, KernelEvent, SaKeys, SaPairSpec, Traffic, TrafficPair,
 };
@@ -25,7 +27,7 @@ pub type Backend = Box<dyn Kernel>;
 #[derive(Debug)]
 pub struct KernelActor {
     service: Service<Backend>,
-    events: Option<Events>,
+    events: Option<Sources>,
     tell: Recipient<KernelTells>,
 }
 
@@ -34,7 +36,7 @@ impl KernelActor {
     #[must_use]
     pub fn new(
         factory: Factory<Backend>,
-        events: Option<Events>,
+        events: Option<Sources>,
         tell: Recipient<KernelTells>,
         log: Log,
         escalate: Option<Recipient<Escalated>>,
@@ -49,8 +51,49 @@ impl Actor for KernelActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         // An established SA's install must never be refused for want of a place in the queue.
         ctx.set_mailbox_capacity(0);
-        if let Some(Ok(events)) = self.events.take().map(crate::platform::register) {
+        let Some(Sources { kernel, esp }) = self.events.take() else { return };
+        if let Ok(events) = register(kernel) {
             ctx.spawn(EventReader { events });
+        }
+        if let Some(Ok(events)) = esp.map(|esp| register(Described(esp))) {
+            ctx.spawn(EspEventReader { events });
+        }
+    }
+}
+
+/// Where news come from that nobody has asked for.
+#[derive(Debug)]
+pub struct Sources {
+    /// The kernel.
+    pub kernel: Events,
+    /// The embedded data plane, where that is used.
+    pub esp: Option<EspEvents>,
+}
+
+/// Reads what the embedded data plane tells.
+struct EspEventReader {
+    events: AsyncFd<Described<EspEvents>>,
+}
+
+impl ActorFuture<KernelActor> for EspEventReader {
+    type Output = ();
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        actor: &mut KernelActor,
+        _: &mut Context<KernelActor>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        loop {
+            let Poll::Ready(ready) = self.events.poll_read_ready_mut(task) else {
+                return Poll::Pending;
+            };
+            let Ok(mut ready) = ready else { return Poll::Ready(()) };
+            // Taking them leaves the descriptor unreadable: the reactor tells of the next.
+            ready.clear_ready();
+            for event in ready.get_inner_mut().0.take() {
+                actor.tell.do_send(KernelTells(event));
+            }
         }
     }
 }

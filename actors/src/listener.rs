@@ -4,7 +4,7 @@
 use crate::demux::{Inside, Route, unmark};
 use crate::faults::Place;
 use crate::shell::Shell;
-use crate::sockets::Reader;
+use crate::sockets::{Reader, StrayReader};
 use crate::supervisor::Supervisor;
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
 use pluto_messages::{
@@ -64,8 +64,11 @@ impl Listener {
         match inside {
             Inside::Ike(ike) => self.dispatch(local, remote, encapsulating, ike),
             Inside::Keepalive => {}
-            // The kernel takes ESP off the socket; what arrives here has no SA.
-            Inside::Esp(_) => self.drop_one(),
+            Inside::Esp(esp) => match self.shell.sockets.as_ref().and_then(|s| s.esp()) {
+                Some(plane) => plane.deliver(esp, remote),
+                // The kernel takes ESP off the socket; what arrives here has no SA.
+                None => self.drop_one(),
+            },
         }
     }
 
@@ -145,6 +148,10 @@ impl Actor for Listener {
         self.shell.transport.deliver_to(ctx.address().recipient());
         for socket in self.shell.sockets.iter().flat_map(|sockets| sockets.all()) {
             ctx.spawn(Reader::new(socket));
+        }
+        let plane = self.shell.sockets.as_ref().and_then(|sockets| sockets.esp());
+        if let Some(Ok(stray)) = plane.map(StrayReader::new) {
+            ctx.spawn(stray);
         }
     }
 }

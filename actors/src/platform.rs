@@ -3,13 +3,26 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use tokio::io::unix::AsyncFd;
 
 /// An owner of a descriptor that gives out the same one for as long as it lives.
 pub(crate) trait OwnsDescriptor: AsRawFd {}
 impl OwnsDescriptor for pluto_kernel::IkeSocket {}
 impl OwnsDescriptor for pluto_kernel::Events {}
+
+/// Gives out the descriptor of what has a descriptor by another name.
+#[derive(Debug)]
+pub(crate) struct Described<T>(pub(crate) T);
+
+impl<T: AsFd> AsRawFd for Described<T> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+impl OwnsDescriptor for Described<pluto_kernel::esp::EspEvents> {}
+impl OwnsDescriptor for Described<std::sync::Arc<pluto_kernel::esp::Stray>> {}
 
 /// Registers a descriptor with the reactor.
 ///
@@ -62,4 +75,17 @@ pub(crate) fn local_time(seconds: u64) -> Option<String> {
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let month = MONTHS.get(usize::try_from(tm.tm_mon).ok()?)?;
     Some(format!("{month} {:2} {:02}:{:02}:{:02}", tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec))
+}
+
+/// A descriptor that whoever started us has opened for us.
+///
+/// # Errors
+/// There is none of that number.
+pub(crate) fn given_descriptor(number: i32) -> io::Result<OwnedFd> {
+    // SAFETY: the number is only looked at: a descriptor that is not open is refused before
+    // anything owns it.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    nix::fcntl::fcntl(borrowed, nix::fcntl::FcntlArg::F_GETFD)?;
+    // A copy of our own, so that nothing else in the process can close it.
+    borrowed.try_clone_to_owned()
 }

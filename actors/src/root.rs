@@ -37,7 +37,7 @@ pub struct Parts {
     /// The kernel's factory.
     pub kernel: Factory<Backend>,
     /// What the kernel tells on its own.
-    pub events: Option<pluto_kernel::Events>,
+    pub events: Option<crate::kernel::Sources>,
     /// ipsec.secrets.
     pub secrets_file: PathBuf,
     /// Secrets instead of a file, for tests.

@@ -3,9 +3,11 @@
 
 use crate::listener::Listener;
 use crate::log::Log;
+use crate::platform::{Described, register};
 use crate::shell::Transport;
 use actix::{ActorFuture, Context};
 use pluto_connections::LocalAddress;
+use pluto_kernel::esp::{EspSockets, Stray};
 use pluto_kernel::{IkeSocket, IkeSocketOptions};
 use pluto_states::Datagram;
 use rustc_hash::FxHashMap;
@@ -13,6 +15,7 @@ use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use tokio::io::unix::AsyncFd;
 
@@ -47,14 +50,22 @@ pub struct Open {
 pub struct Sockets {
     ports: Ports,
     open: RefCell<FxHashMap<SocketAddr, Rc<Open>>>,
+    /// The embedded data plane, which carries ESP on the same sockets.
+    esp: Option<EspSockets>,
     log: Log,
 }
 
 impl Sockets {
     /// None open yet.
     #[must_use]
-    pub fn new(ports: Ports, log: Log) -> Self {
-        Self { ports, open: RefCell::default(), log }
+    pub fn new(ports: Ports, esp: Option<EspSockets>, log: Log) -> Self {
+        Self { ports, open: RefCell::default(), esp, log }
+    }
+
+    /// The embedded data plane, where that is used.
+    #[must_use]
+    pub fn esp(&self) -> Option<&EspSockets> {
+        self.esp.as_ref()
     }
 
     /// Whether `--listen` and `--interface` let us use this address.
@@ -97,6 +108,9 @@ impl Sockets {
         open.retain(|local, old| {
             let keep = addresses.iter().any(|found| found.address == local.ip());
             if !keep {
+                if let Some(esp) = self.esp.as_ref().filter(|_| old.encapsulating) {
+                    esp.detach(*local);
+                }
                 log.info(&format!("shutting down interface {} {local}", old.interface));
             }
             keep
@@ -141,7 +155,11 @@ impl Sockets {
         for note in socket.notes() {
             self.log.warn(&note.to_string());
         }
-        let socket = crate::platform::register(socket).map_err(|e| e.to_string())?;
+        if let Some(esp) = &self.esp {
+            let note = esp.attach(&socket, local, encapsulating).map_err(|e| e.to_string())?;
+            note.iter().for_each(|note| self.log.warn(note));
+        }
+        let socket = register(socket).map_err(|e| e.to_string())?;
         Ok(Rc::new(Open { interface: found.interface.clone(), local, encapsulating, socket }))
     }
 
@@ -215,5 +233,43 @@ impl ActorFuture<Listener> for Reader {
         }
         task.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+/// Reads IKE's messages that came to the sockets of the embedded data plane.
+#[derive(Debug)]
+pub struct StrayReader {
+    stray: AsyncFd<Described<Arc<Stray>>>,
+}
+
+impl StrayReader {
+    /// For the data plane's queue.
+    ///
+    /// # Errors
+    /// The reactor's.
+    pub fn new(plane: &EspSockets) -> std::io::Result<Self> {
+        Ok(Self { stray: register(Described(plane.stray()))? })
+    }
+}
+
+impl ActorFuture<Listener> for StrayReader {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        listener: &mut Listener,
+        _: &mut Context<Listener>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        loop {
+            let Poll::Ready(ready) = self.stray.poll_read_ready(task) else {
+                return Poll::Pending;
+            };
+            let Ok(mut ready) = ready else { return Poll::Ready(()) };
+            ready.clear_ready();
+            for stray in self.stray.get_ref().0.take() {
+                listener.receive(stray.local, stray.remote, true, &stray.octets);
+            }
+        }
     }
 }

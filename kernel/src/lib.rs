@@ -26,7 +26,7 @@ mod sys;
 mod types;
 mod xfrm;
 
-pub use backend::{Backend, Protostack, choose, reopen};
+pub use backend::{Backend, BackendOptions, EspParts, Protostack, choose, reopen};
 pub use error::KernelError;
 pub use events::Events;
 pub use ledger::{

@@ -173,7 +173,7 @@ fn a_successor_clears_what_a_killed_daemon_left() {
     let addresses = || ip("address show dev eth0");
     assert!(addresses().contains("10.9.0.1") && addresses().contains("2001:db8:9::1"));
     drop(killed);
-    let backend = choose(Protostack::Auto, &XfrmOptions::default()).unwrap();
+    let backend = choose(Protostack::Xfrm, BackendOptions::default()).unwrap();
     println!("{:?}", backend.notes);
     assert_eq!((ip("xfrm state").as_str(), policies()), ("", 0));
     assert!(backend.kernel.ledger().is_empty());

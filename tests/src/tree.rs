@@ -173,6 +173,7 @@ impl Host {
             settings: Settings {
                 thresholds: setup.thresholds,
                 uniqueids: true,
+                force_encapsulation: false,
                 setup: pluto_whack::report::SetupFacts::default(),
                 nat_port: 4500,
                 keep_alive: Duration::from_secs(20),

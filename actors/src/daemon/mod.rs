@@ -4,6 +4,7 @@ mod background;
 mod lock;
 
 use crate::jobs::Jobs;
+use crate::kernel::Sources;
 use crate::listener::Thresholds;
 use crate::log::{Format, Log, Target};
 use crate::root::{self, Parts, Tree};
@@ -14,7 +15,8 @@ use crate::whack::ControlSocket;
 use background::Readiness;
 use lock::{Lock, LockError};
 use pluto_crypto::SystemEntropy;
-use pluto_kernel::{Protostack, XfrmOptions};
+use pluto_kernel::esp::{DeviceChoice, EmbeddedOptions};
+use pluto_kernel::{BackendOptions, Protostack, XfrmOptions};
 use pluto_messages::{Hangup, Shutdown};
 use pluto_whack::pluto_options::{
     DdosMode, KernelChoice, PlutoCommand, PlutoCommandLine, PlutoOptions,
@@ -111,7 +113,7 @@ fn run(options: &PlutoOptions, warnings: &[String]) -> Result<ExitCode, Failure>
     })?;
     let target = log_target(options);
     target.check().map_err(|e| Failure(status::FAIL, e.to_string()))?;
-    let backend = pluto_kernel::choose(stack(options), &XfrmOptions::default())
+    let backend = pluto_kernel::choose(stack(options), backend_options(options)?)
         .map_err(|e| Failure(status::KERNEL, format!("kernel: {e}")))?;
 
     let readiness = if options.nofork {
@@ -150,9 +152,22 @@ fn run(options: &PlutoOptions, warnings: &[String]) -> Result<ExitCode, Failure>
 
 fn stack(options: &PlutoOptions) -> Protostack {
     match options.kernel {
+        KernelChoice::Auto => Protostack::Auto,
         KernelChoice::Xfrm => Protostack::Xfrm,
+        KernelChoice::Embedded => Protostack::Embedded,
         KernelChoice::None => Protostack::None,
     }
+}
+
+fn backend_options(options: &PlutoOptions) -> Result<BackendOptions, Failure> {
+    let mut embedded =
+        EmbeddedOptions { workers: options.esp_workers, ..EmbeddedOptions::default() };
+    if let Some(number) = options.tun_fd {
+        let given = crate::platform::given_descriptor(number)
+            .map_err(|e| Failure(status::FAIL, format!("--tun-fd {number}: {e}")))?;
+        embedded.device = DeviceChoice::Given(given);
+    }
+    Ok(BackendOptions { embedded, ..BackendOptions::default() })
 }
 
 /// Cores of the kernel service: at first what was opened at start; after a panic a new one
@@ -214,9 +229,12 @@ fn serve(
             only: options.listen,
             interfaces: options.interfaces.clone(),
             buffer: usize::try_from(options.ike_socket_bufsize).ok().filter(|size| *size != 0),
-            kernel_decapsulates: options.kernel == KernelChoice::Xfrm,
+            kernel_decapsulates: backend.kernel.name() == "xfrm",
         };
-        let sockets = Rc::new(Sockets::new(ports, log.clone()));
+        let (plane, told) = backend.esp.map(|esp| (esp.sockets, esp.events)).unzip();
+        let in_use = if plane.is_some() { Protostack::Embedded } else { stack(options) };
+        let force_encapsulation = plane.is_some() && !backend.kernel.capabilities().raw_esp;
+        let sockets = Rc::new(Sockets::new(ports, plane, log.clone()));
         let resolver: Box<dyn pluto_dns::Resolver> = match pluto_dns::HickoryResolver::system() {
             Ok(resolver) => Box::new(resolver),
             Err(error) => {
@@ -227,8 +245,8 @@ fn serve(
         let tree = root::start(Parts {
             log: log.clone(),
             jobs,
-            kernel: kernel_cores(backend.kernel, stack(options), log.clone()),
-            events: Some(backend.events),
+            kernel: kernel_cores(backend.kernel, in_use, log.clone()),
+            events: Some(Sources { kernel: backend.events, esp: told }),
             secrets_file: options.secretsfile.clone().into(),
             secrets: None,
             resolver,
@@ -240,6 +258,7 @@ fn serve(
             settings: Settings {
                 thresholds: thresholds(options),
                 uniqueids: options.uniqueids,
+                force_encapsulation,
                 setup: options.facts(),
                 nat_port: options.natikeport,
                 keep_alive: options.keep_alive,

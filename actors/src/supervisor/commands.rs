@@ -269,6 +269,7 @@ impl Supervisor {
     pub(super) fn stopped_if_empty(&mut self) {
         if self.stopping
             && self.ikes.is_empty()
+            && self.connections.is_empty()
             && let Some(waiting) = self.stopped.take()
         {
             let _ = waiting.send(());

@@ -63,6 +63,8 @@ pub struct Settings {
     pub thresholds: Thresholds,
     /// `uniqueids=`: a new SA of an identity replaces its old one.
     pub uniqueids: bool,
+    /// ESP can be carried in UDP only: every IKE SA claims to be behind a NAT.
+    pub force_encapsulation: bool,
     /// What listings show of the daemon's options.
     pub setup: pluto_whack::report::SetupFacts,
     /// `--natikeport`.
@@ -118,10 +120,12 @@ impl Supervisor {
         root: Recipient<Shutdown>,
         escalate: Recipient<Escalated>,
     ) -> Self {
+        let mut table = Connections::default();
+        table.set_keep_alive(settings.keep_alive);
         Self {
             shell,
             settings,
-            table: Connections::default(),
+            table,
             connections: FxHashMap::default(),
             ikes: FxHashMap::default(),
             children: FxHashMap::default(),

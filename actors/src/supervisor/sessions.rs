@@ -6,7 +6,7 @@ use crate::faults::Place;
 use crate::ike_sa::IkeSaActor;
 use crate::watch;
 use actix::{Context, Handler};
-use pluto_connections::{ConnectionSerial, SerialNo};
+use pluto_connections::{ConnectionSerial, Encapsulation, IkePolicy, SerialNo};
 use pluto_kernel::KernelEvent;
 use pluto_messages::{
     ChildCameUp, ChildExpired, ChildSaNews, ChildSaSuperseded, ChildWentDown, Exit, IkeNews,
@@ -228,6 +228,17 @@ fn describe(exit: &Exit) -> String {
     }
 }
 
+impl Supervisor {
+    /// A data plane that may not open raw sockets carries ESP in UDP only.
+    fn as_the_kernel_can(&self, policy: Arc<IkePolicy>) -> Arc<IkePolicy> {
+        if self.settings.force_encapsulation && policy.encapsulation != Encapsulation::Yes {
+            let encapsulation = Encapsulation::Yes;
+            return Arc::new(IkePolicy { encapsulation, ..IkePolicy::clone(&policy) });
+        }
+        policy
+    }
+}
+
 impl Handler<NewResponder> for Supervisor {
     type Result = ();
 
@@ -259,6 +270,7 @@ impl Handler<NewResponder> for Supervisor {
             }
             return;
         };
+        let policy = self.as_the_kernel_can(policy);
         let serial = self.shell.serials.borrow_mut().next_serial();
         let start = ResponderStart { serial, policy, request: request.clone() };
         let sa = loop {
@@ -296,6 +308,7 @@ impl Handler<StartIke> for Supervisor {
             return refuse(codes::NOPEERIP, "cannot initiate: the peer's address is not known");
         };
         let children = connection.child_policies();
+        let policy = self.as_the_kernel_can(policy);
         let serial = self.shell.serials.borrow_mut().next_serial();
         let sa = IkeSa::initiator(
             serial,

@@ -70,8 +70,12 @@ pub struct PlutoOptions {
     pub ike_socket_bufsize: u64,
     /// `--ike-socket-errqueue`: whether ICMP errors are read. Default yes.
     pub ike_socket_errqueue: bool,
-    /// `--use-xfrm`, `--use-none`, `--protostack`. Default XFRM.
+    /// `--use-xfrm`, `--use-embedded`, `--use-none`, `--protostack`. Default auto.
     pub kernel: KernelChoice,
+    /// `--tun-fd`: a TUN device that was opened by whoever started us. Default: make one.
+    pub tun_fd: Option<i32>,
+    /// `--esp-workers`: pairs of threads of the embedded data plane; 0 is by processors.
+    pub esp_workers: usize,
     /// `--updown-timeout`: when a script is killed. Default 30 s.
     pub updown_timeout: Duration,
     /// `--ikev1-drop` (default) or `--ikev1-reject`: what becomes of IKEv1 packets.
@@ -118,8 +122,12 @@ impl DdosMode {
 /// The kernel backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KernelChoice {
+    /// XFRM where the kernel has ESP, the embedded data plane elsewhere.
+    Auto,
     /// Linux XFRM over netlink.
     Xfrm,
+    /// The embedded data plane.
+    Embedded,
     /// Negotiates and installs nothing.
     None,
 }
@@ -129,7 +137,9 @@ impl KernelChoice {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Auto => "auto",
             Self::Xfrm => "xfrm",
+            Self::Embedded => "embedded",
             Self::None => "none",
         }
     }
@@ -173,7 +183,9 @@ impl Default for PlutoOptions {
             expire_shunt_interval: Duration::from_secs(20),
             ike_socket_bufsize: 0,
             ike_socket_errqueue: true,
-            kernel: KernelChoice::Xfrm,
+            kernel: KernelChoice::Auto,
+            tun_fd: None,
+            esp_workers: 0,
             updown_timeout: Duration::from_secs(30),
             ikev1_policy: Ikev1Policy::Drop,
             vendorid: None,
@@ -370,13 +382,20 @@ impl PlutoOptions {
             Key::IkeSocketErrqueue => self.ike_socket_errqueue = value::yn(text)?,
             Key::IkeSocketNoErrqueue => self.ike_socket_errqueue = false,
             Key::UseXfrm => self.kernel = KernelChoice::Xfrm,
+            Key::UseEmbedded => self.kernel = KernelChoice::Embedded,
+            Key::TunFd => self.tun_fd = i32::try_from(value::number(text, 3..=65_535)?).ok(),
+            Key::EspWorkers => {
+                self.esp_workers = usize::try_from(value::number(text, 0..=64)?).unwrap_or(0);
+            }
             Key::UseNone => self.kernel = KernelChoice::None,
             Key::Protostack => {
                 self.kernel = match text.to_ascii_lowercase().as_str() {
-                    "xfrm" | "netkey" | "auto" => KernelChoice::Xfrm,
+                    "auto" => KernelChoice::Auto,
+                    "xfrm" | "netkey" => KernelChoice::Xfrm,
+                    "embedded" => KernelChoice::Embedded,
                     "none" => KernelChoice::None,
-                    "embedded" | "pfkeyv2" => return Err("not supported yet".to_owned()),
-                    _ => return Err("should be one of xfrm, netkey, auto, none".to_owned()),
+                    "pfkeyv2" => return Err("not supported yet".to_owned()),
+                    _ => return Err("should be one of auto, xfrm, embedded, none".to_owned()),
                 }
             }
             Key::Ikev1Drop => self.ikev1_policy = Ikev1Policy::Drop,

@@ -55,6 +55,10 @@ fn each_option_sets_what_it_says() {
     check("--ike-socket-errqueue no", &|o| !o.ike_socket_errqueue);
     check("--use-none", &|o| o.kernel == KernelChoice::None);
     check("--protostack none", &|o| o.kernel == KernelChoice::None);
+    check("--use-embedded --esp-workers 3", &|o| {
+        (o.kernel, o.esp_workers) == (KernelChoice::Embedded, 3)
+    });
+    check("--tun-fd 7", &|o| o.tun_fd == Some(7));
     check("--updown-timeout 5s", &|o| o.updown_timeout == Duration::from_secs(5));
     check("--expire-shunt-interval 1", &|o| o.expire_shunt_interval == Duration::from_secs(1));
     check("--ikev1-reject", &|o| o.ikev1_policy == Ikev1Policy::Reject);
@@ -90,10 +94,6 @@ fn wrong_values_are_refused_by_option() {
         ),
         ("--debug x", "ERROR: option --debug 'x' invalid, unknown debug class \"x\""),
         ("--config /c", "ERROR: option --config (reading ipsec.conf), not supported yet"),
-        (
-            "--use-embedded",
-            "ERROR: option --use-embedded (the embedded data plane), not supported yet",
-        ),
         ("--listen-tcp", "ERROR: option --listen-tcp invalid, IKE over TCP, is not supported yet"),
         (
             "--ike-socket-bufsize 1",
