@@ -22,7 +22,7 @@ use pluto_states::{
 };
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Panics within [`PANIC_WINDOW`] that end an SA.
 pub const MOST_PANICS: usize = 3;
@@ -220,6 +220,12 @@ impl IkeSaActor {
                 }));
             }
             KernelRequest::Remove(_) if self.shell.leave_state.get() => {}
+            KernelRequest::LastHeard(children) => {
+                let answer = last_heard(self.shell.kernel.clone(), children);
+                ctx.spawn(answer.into_actor(self).map(|ago, actor, ctx| {
+                    actor.step(Input::KernelDone(KernelResult::LastHeard(ago)), ctx);
+                }));
+            }
             KernelRequest::Remove(child) => {
                 self.shell.kernel.do_send(pluto_messages::RemoveSaPair(child.0));
             }
@@ -245,6 +251,20 @@ impl IkeSaActor {
             self.timer = Some((at, handle));
         }
     }
+}
+
+/// How long ago something last came in through any of these Child SAs.
+async fn last_heard(
+    kernel: actix::Addr<crate::kernel::KernelActor>,
+    children: Vec<SerialNo>,
+) -> Option<Duration> {
+    let mut last = 0;
+    for child in children {
+        let counters = kernel.send(pluto_messages::ReadCounters(child.0)).await;
+        last = crate::kernel::judge(counters).map_or(last, |counters| last.max(counters.last_in));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    (last != 0).then(|| now.saturating_sub(Duration::from_secs(last)))
 }
 
 impl Actor for IkeSaActor {

@@ -81,6 +81,8 @@ pub(crate) struct Common {
     /// One request that came while a response was being processed.
     pub(crate) held: Option<Box<Datagram>>,
     pub(crate) tickets: u64,
+    /// When an unauthenticated error last made us ask whether the peer lives.
+    pub(crate) suspected: Option<Instant>,
 }
 
 impl Common {
@@ -107,6 +109,7 @@ impl Common {
             tasks: Vec::new(),
             held: None,
             tickets: 0,
+            suspected: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::child_sa::ChildState;
 use crate::common::{Common, Cue, Cx, Task};
+use crate::liveness;
 use crate::nat::Path;
 use crate::v2::established::{delete_once, refuse_to_create};
 use crate::v2::ike_sa_init::initiator as init_i;
@@ -233,6 +234,10 @@ fn kernel_done(cx: &mut Cx<'_, '_>, state: State, result: KernelResult) -> State
     if let KernelResult::Expired { child, hard } = result {
         return expired(cx, state, child, hard);
     }
+    if let KernelResult::LastHeard(ago) = result {
+        liveness::kernel_said(cx, ago);
+        return go_on(cx, state);
+    }
     match state {
         State::AwaitSpi(waiting) => waiting.kernel_done(cx, result),
         State::AwaitInstall(waiting) => waiting.kernel_done(cx, result),
@@ -312,11 +317,7 @@ fn timer(cx: &mut Cx<'_, '_>, state: State) -> State {
         cx.out.push(Output::Keepalive { local, remote });
     }
     if is_due(cx.sa.timers.liveness, now) {
-        cx.sa.timers.liveness = cx.sa.policy.dpd_delay.map(|delay| now.after(delay));
-        // A request that waits for its response is a check already.
-        if !cx.sa.window.is_waiting() {
-            cx.enqueue(Task::Liveness);
-        }
+        liveness::due(cx);
     }
     lives(cx, state)
 }

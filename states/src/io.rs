@@ -304,6 +304,8 @@ pub enum KernelRequest {
     /// Remove the SAs (or the reserved SPI) of a Child SA; not answered. What happens to
     /// the policies is up to the connection's routing.
     Remove(SerialNo),
+    /// When something last came in through any of these Child SAs; answered.
+    LastHeard(Vec<SerialNo>),
 }
 
 /// Everything that the kernel needs to know of a Child SA.
@@ -358,6 +360,8 @@ pub enum KernelResult {
     Spi(SerialNo, Result<ChildSpi, KernelFault>),
     /// To `Install`.
     Installed(SerialNo, Result<(), KernelFault>),
+    /// To `LastHeard`: how long ago; none: never, or nobody knows.
+    LastHeard(Option<std::time::Duration>),
     /// On its own: a lifetime of this Child SA has run out.
     Expired {
         /// Which.

@@ -11,6 +11,7 @@
 //!   takes a datagram through it; then one file an exchange; `state` is the list of states
 //! - `window`: message ids, retransmission, cached responses, and nothing else has them
 //! - `protection`: SK payloads; `fragments`: messages in several datagrams; `nat`: NAT detection and the path; `child_sa`: lives
+//! - `liveness`: whether the peer is alive
 //! - `refusal`: what is wrong with a message, and what its sender gets to know
 //! - [`story`]: every line that an SA logs
 //! - `cookie`, `stateless`: answers for which no SA is made
@@ -25,6 +26,7 @@ mod cookie;
 mod fragments;
 mod ike_sa;
 pub mod io;
+mod liveness;
 mod nat;
 mod protection;
 mod refusal;

@@ -190,6 +190,10 @@ pub enum StoryEvent {
     },
     ChildDeleted,
     Liveness,
+    /// An unprotected error came for an established SA.
+    Suspected {
+        notify: NotifyType,
+    },
     LifetimeOver,
     SoftExpire {
         child: SerialNo,
@@ -499,6 +503,9 @@ impl StoryEvent {
             }
             Self::ChildDeleted => f.write_str("deleted Child SA"),
             Self::Liveness => f.write_str("sent INFORMATIONAL request to check that peer is alive"),
+            Self::Suspected { notify } => {
+                write!(f, "received unauthenticated {notify}; asking whether the peer is alive")
+            }
             Self::LifetimeOver => f.write_str("IKE SA lifetime is over; deleting it"),
             Self::SoftExpire { child } => {
                 write!(f, "received soft EXPIRE for Child SA {child}; rekeying is not possible yet")

@@ -32,10 +32,12 @@ pub struct KernelModel {
     pub refuse_installs: u32,
     /// It installs, and never says so.
     pub mute: bool,
+    /// When something last came in through a tunnel.
+    pub last_in: Option<Instant>,
 }
 
 impl KernelModel {
-    fn carry_out(&mut self, request: KernelRequest) -> Option<KernelResult> {
+    fn carry_out(&mut self, now: Instant, request: KernelRequest) -> Option<KernelResult> {
         let full = || KernelFault("no buffer space available".into());
         match request {
             KernelRequest::AllocateSpi { child, .. } => {
@@ -58,6 +60,11 @@ impl KernelModel {
                 let child = install.child;
                 assert!(self.installed.insert(child, *install).is_none(), "{child} twice");
                 (!self.mute).then_some(KernelResult::Installed(child, Ok(())))
+            }
+            KernelRequest::LastHeard(children) => {
+                let ours = children.iter().all(|child| self.installed.contains_key(child));
+                assert!(ours && !children.is_empty(), "{children:?} are not installed");
+                Some(KernelResult::LastHeard(self.last_in.map(|at| now.since(at))))
             }
             KernelRequest::Remove(child) => {
                 self.reserved.remove(&child);
@@ -302,12 +309,12 @@ impl Peer {
         copy.handle(&mut Env { now, entropy, serials }, input, &mut out);
         self.sas.insert(serial, copy);
         for output in out {
-            self.output(serial, output, &mut effects);
+            self.output(now, serial, output, &mut effects);
         }
         effects
     }
 
-    fn output(&mut self, serial: SerialNo, output: Output, effects: &mut Effects) {
+    fn output(&mut self, now: Instant, serial: SerialNo, output: Output, effects: &mut Effects) {
         let answers = &mut effects.answers;
         match output {
             Output::Transmit(datagram) => effects.datagrams.push(datagram),
@@ -317,7 +324,7 @@ impl Peer {
             Output::Job(id, job) => answers.push((serial, Input::JobDone(id, job.run()))),
             Output::Ask(id, ask) => answers.push((serial, Input::AskDone(id, self.answer(&ask)))),
             Output::Kernel(request) => {
-                let result = self.kernel.carry_out(request);
+                let result = self.kernel.carry_out(now, request);
                 answers.extend(result.map(|result| (serial, Input::KernelDone(result))));
             }
             Output::Child(ChildEvent::Started { child, .. }) => {

@@ -9,6 +9,7 @@ use super::state::State;
 use super::table::{self, MessageRole, Processor, Row, Waiting};
 use crate::common::Cx;
 use crate::fragments::fragment_number;
+use crate::liveness;
 use crate::nat::Path;
 use crate::protection::{Protection, inner};
 use crate::refusal::{Answer, Refusal};
@@ -35,6 +36,9 @@ pub(crate) fn datagram(cx: &mut Cx<'_, '_>, state: State, datagram: Datagram) ->
         return state;
     }
     let role = role_of(&header);
+    if liveness::suspect(cx, &state, &header, &datagram.bytes) {
+        return go_on(cx, state);
+    }
     cx.sa.fragments.made_of = 0;
     if let Err(why) = in_window(cx, &state, &header, role, &datagram) {
         cx.debug(format!(
@@ -62,6 +66,13 @@ pub(crate) fn datagram(cx: &mut Cx<'_, '_>, state: State, datagram: Datagram) ->
         return unprotected(cx, state, &datagram, &message);
     }
     protected(cx, state, datagram, message)
+}
+
+fn go_on(cx: &mut Cx<'_, '_>, state: State) -> State {
+    match state {
+        State::Established(established) => established.go_on(cx),
+        state => state,
+    }
 }
 
 fn role_of(header: &Header) -> MessageRole {
@@ -339,10 +350,7 @@ fn protection_of(state: &State) -> Option<&Protection> {
 /// The peer lives. A responder goes where the peer comes from until IKE_AUTH is over; later
 /// only a peer behind a NAT may move, and only by a request (RFC 7296, 2.23).
 fn heard(cx: &mut Cx<'_, '_>, path: &Path, role: MessageRole) {
-    let now = cx.now();
-    if cx.sa.timers.liveness.is_some() {
-        cx.sa.timers.liveness = cx.sa.policy.dpd_delay.map(|delay| now.after(delay));
-    }
+    liveness::heard(cx);
     if cx.sa.path == *path || role == MessageRole::Response {
         return;
     }
