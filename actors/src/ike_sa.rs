@@ -1,7 +1,7 @@
 //! An IKE SA: gives inputs to its state machine, and carries the outputs out in order.
 //!
 //! The machine handles an input on a copy, and the copy is kept when it returns. A panic
-//! inside leaves the SA as it was before that message; three within a minute end the SA,
+//! inside leaves the SA as it was before that input; three within a minute end the SA,
 //! and only it.
 
 use crate::jobs::Priority;
@@ -70,10 +70,24 @@ impl IkeSaActor {
         self.sa.summary().policy.connection
     }
 
-    /// One input: on a copy, which is kept when the machine returns.
+    /// One input: on a copy, which is kept when the machine returns. After a panic a datagram
+    /// is dropped, for its sender sends it again, and a deadline comes again by itself;
+    /// nobody would repeat anything else, so it is handled again.
     fn step(&mut self, input: Input, ctx: &mut Context<Self>) {
+        let repeated_by_others = matches!(input, Input::Datagram(_) | Input::Timer);
+        let again = (!repeated_by_others).then(|| input.clone());
+        if !self.attempt(input, ctx)
+            && let Some(again) = again
+        {
+            while !self.attempt(again.clone(), ctx) {}
+        }
+        self.arm(ctx);
+    }
+
+    /// Whether that is settled: not if it panicked and the SA lives on.
+    fn attempt(&mut self, input: Input, ctx: &mut Context<Self>) -> bool {
         if self.finished {
-            return;
+            return true;
         }
         let mut copy = self.sa.clone();
         let mut out = std::mem::take(&mut self.out);
@@ -84,10 +98,13 @@ impl IkeSaActor {
                     self.perform(output, ctx);
                 }
                 self.out = out;
+                true
             }
-            Err(text) => self.survive(&text, ctx),
+            Err(text) => {
+                self.survive(&text, ctx);
+                false
+            }
         }
-        self.arm(ctx);
     }
 
     fn survive(&mut self, text: &str, ctx: &mut Context<Self>) {
@@ -105,7 +122,7 @@ impl IkeSaActor {
         log.line(
             Level::Error,
             &subject,
-            format_args!("internal error; the message is dropped: {text}"),
+            format_args!("internal error; the state is as before this input: {text}"),
         );
         if self.recent_panics.len() >= MOST_PANICS {
             let why = format!("{MOST_PANICS} internal errors within {} s", PANIC_WINDOW.as_secs());

@@ -2,9 +2,10 @@
 //!
 //! # What is guaranteed
 //!
-//! 1. A panic while an IKE SA handles an input costs that input. The SA is as it was
-//!    before; the panic is counted and logged with its serial number. Three within 60
-//!    seconds end that SA, and only it.
+//! 1. A panic while an IKE SA handles a datagram costs that datagram, which its sender sends
+//!    again. The SA is as it was before; the panic is counted and logged with its serial
+//!    number. An input that nobody would repeat (an order, an answer of a job, of the kernel)
+//!    is handled again. Three panics within 60 seconds end that SA, and only it.
 //! 2. A panic anywhere else in an actor of a session ends that actor, and no other. The
 //!    supervisor hears of it once, removes it from its table, and has the kernel release
 //!    what its serial number owns. IKE and Child SAs are never restarted: their connection

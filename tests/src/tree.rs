@@ -4,10 +4,12 @@
 
 mod kernel;
 mod lines;
+mod trigger;
 mod wire;
 
 pub use kernel::{Mishap, Shaky};
 pub use lines::Lines;
+pub use trigger::Trigger;
 pub use wire::{Fate, Sent, Wire};
 
 use actix_rt::System;
@@ -260,7 +262,7 @@ impl Host {
     /// There is anything at all.
     pub async fn assert_nothing_left(&self) {
         self.assert_no_sas().await;
-        assert_eq!(self.census().await.connections, 0);
+        assert_eq!(self.census().await.connections, 0, "{}", self.log);
         self.assert_kernel_empty();
         let ledger = self.kernel_service().await.map(|kernel| kernel.connections);
         assert_eq!(ledger, Some(0), "the ledger has connections");
@@ -456,6 +458,14 @@ impl Pair {
     pub fn setups(seed: u64) -> [Setup; 2] {
         let seed = seed.wrapping_mul(2);
         [Setup::new("192.0.2.1", seed), Setup::new("192.0.2.2", seed.wrapping_add(1))]
+    }
+
+    /// Adds a connection of another network of west's to both.
+    pub async fn add_second(&self) {
+        let words = NET_TO_NET.replace("10.1.0.0", "10.3.0.0");
+        for host in [&self.west, &self.east] {
+            host.add(connection("second", &words)).await;
+        }
     }
 
     /// West brings the tunnel up.

@@ -154,7 +154,7 @@ impl Handler<TakeDown> for ConnectionActor {
             return msg.reporter.say(0, text);
         }
         let attached = self.attach(msg.reporter);
-        self.leaving.push(Leaving { newest: self.sas().max(), _attached: attached });
+        self.leaving.push(Leaving { newest: self.sas().max(), attached });
         self.delete_sas(ctx);
     }
 }
@@ -171,7 +171,7 @@ impl Handler<Retire> for ConnectionActor {
             self.log(Level::Info, "terminating SAs using this connection");
         }
         let attached = self.attach(msg.reporter);
-        self.leaving.push(Leaving { newest: None, _attached: attached });
+        self.leaving.push(Leaving { newest: None, attached });
         self.delete_sas(ctx);
         if matches!(
             self.routing,
@@ -214,6 +214,7 @@ impl Handler<ChildCameUp> for ConnectionActor {
 
     fn handle(&mut self, msg: ChildCameUp, ctx: &mut Self::Context) {
         let up = msg.0;
+        self.others.retain(|other| *other != up.child);
         let now = self.shell.clock.now();
         let since = std::mem::replace(&mut self.child_since, now);
         if let Some(old) = self.child.replace(Arc::clone(&up)) {

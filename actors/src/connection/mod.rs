@@ -29,15 +29,43 @@ pub struct Adoption {
     pub wishes: Option<Wishes>,
     /// Its newest established Child SA.
     pub child: Option<Arc<ChildUp>>,
-    /// Its newest IKE SA, and whether it is established.
-    pub ike: Option<(SerialNo, bool)>,
+    /// All its Child SAs.
+    pub others: Vec<SerialNo>,
+    /// Its IKE SAs, and which are established.
+    pub ikes: Vec<(SerialNo, bool)>,
 }
 
 /// Somebody who waits: dropped, the command has ended.
 #[derive(Debug)]
 struct Attached {
     reporter: Reporter,
-    _tap: Tap,
+    tap: Option<Tap>,
+    settled: bool,
+}
+
+impl Attached {
+    /// What he waited for has come true.
+    fn settle(mut self) {
+        self.settled = true;
+    }
+
+    /// It has not, and will not.
+    fn disappoint(mut self, code: u16, line: &str) {
+        self.settled = true;
+        // The tap goes first: whoever waits sees the sentence once, with its code.
+        self.tap = None;
+        self.reporter.say(code, line);
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        // The actor has died over it, or was removed with it.
+        if !self.settled {
+            let text = "the connection was ended before the command was carried out";
+            self.reporter.say(codes::INTERNAL_ERROR, text);
+        }
+    }
 }
 
 /// Somebody who waits for the end of all SAs up to this one, or, where there is none, of
@@ -45,7 +73,7 @@ struct Attached {
 #[derive(Debug)]
 struct Leaving {
     newest: Option<SerialNo>,
-    _attached: Attached,
+    attached: Attached,
 }
 
 /// The actor.
@@ -83,11 +111,13 @@ impl ConnectionActor {
         let wishes = adoption.wishes.unwrap_or_else(|| connection.wishes());
         let routing =
             if adoption.child.is_some() { Routing::RoutedTunnel } else { Routing::Unrouted };
-        let (negotiating, established) = match adoption.ike {
-            Some((ike, true)) => (None, Some(ike)),
-            Some((ike, false)) => (Some(ike), None),
-            None => (None, None),
+        let newest = |established: bool| {
+            let all = adoption.ikes.iter().filter(|(_, is)| *is == established);
+            all.map(|(ike, _)| *ike).max()
         };
+        let (negotiating, established) = (newest(false), newest(true));
+        let newest = adoption.child.as_ref().map(|child| child.child);
+        let others = adoption.others.into_iter().filter(|child| Some(*child) != newest).collect();
         let now = shell.clock.now();
         Self {
             serial: connection.serial(),
@@ -99,10 +129,10 @@ impl ConnectionActor {
             next_attempt: None,
             negotiating,
             established,
-            ikes: adoption.ike.map(|(ike, _)| ike).into_iter().collect(),
+            ikes: adoption.ikes.iter().map(|(ike, _)| *ike).collect(),
             child: adoption.child,
             child_since: now,
-            others: Vec::new(),
+            others,
             steps: VecDeque::new(),
             working: false,
             attached: Vec::new(),
@@ -121,23 +151,19 @@ impl ConnectionActor {
     fn fail(&mut self, code: u16, text: &str) {
         self.failure = Some(text.to_string());
         let line = format!("{}: {text}", self.connection.log_name());
-        for Attached { reporter, _tap } in self.attached.drain(..) {
-            // Its tap goes first: whoever waits sees the sentence once, with its code.
-            drop(_tap);
-            reporter.say(code, line.clone());
-        }
+        self.attached.drain(..).for_each(|attached| attached.disappoint(code, &line));
         self.log(Level::Warn, text);
     }
 
     /// Somebody who gets to see every line about this connection while he waits.
     fn attach(&self, reporter: Reporter) -> Attached {
         let tap = self.shell.log.tap(TapFilter::Connection(self.serial), reporter.clone());
-        Attached { reporter, _tap: tap }
+        Attached { reporter, tap: Some(tap), settled: false }
     }
 
     /// Lets everybody go who waited for what has now come true.
     fn release(&mut self) {
-        self.attached.clear();
+        self.attached.drain(..).for_each(Attached::settle);
     }
 
     /// An event for the routing table; the work that follows from it is queued.
@@ -172,14 +198,15 @@ impl ConnectionActor {
     /// The last thing of a connection that is deleted, or of an instance without work.
     fn retire_if_idle(&mut self) {
         let oldest = self.sas().min();
-        self.leaving.retain(|leaving| {
-            leaving.newest.is_none_or(|newest| oldest.is_some_and(|oldest| oldest <= newest))
-        });
+        let is_over = |leaving: &mut Leaving| {
+            leaving.newest.is_some_and(|newest| oldest.is_none_or(|oldest| oldest > newest))
+        };
+        self.leaving.extract_if(.., is_over).for_each(|leaving| leaving.attached.settle());
         let idle = oldest.is_none() && self.steps.is_empty() && !self.working;
         if !idle {
             return;
         }
-        self.leaving.clear();
+        self.leaving.drain(..).for_each(|leaving| leaving.attached.settle());
         let unwanted_instance = self.connection.kind() == Kind::Instance
             && self.next_attempt.is_none()
             && self.routing == Routing::Unrouted;
@@ -207,7 +234,8 @@ impl Actor for ConnectionActor {
         if self.child.is_none() && self.wishes.route {
             self.route(RoutingEvent::Route, ctx);
         }
-        if self.child.is_none() && self.wishes.up {
+        // An IKE SA that was adopted brings its Child SA.
+        if self.child.is_none() && self.ikes.is_empty() && self.wishes.up {
             self.steps.push_back(Step::Initiate);
             self.work(ctx);
         }

@@ -27,6 +27,7 @@ impl Supervisor {
                 reporter.say(codes::LOG, "no longer listening for new IKE SAs");
             }
             Request::Route { name } => self.each(&name, "route", &reporter, |this, connection| {
+                this.wish(connection, |wishes| wishes.route = true);
                 this.tell_connection(
                     connection.serial(),
                     SetRouted { reporter: reporter.clone(), on: true },
@@ -34,6 +35,7 @@ impl Supervisor {
             }),
             Request::Unroute { name } => {
                 self.each(&name, "unroute", &reporter, |this, connection| {
+                    this.wish(connection, |wishes| wishes.route = false);
                     this.tell_connection(
                         connection.serial(),
                         SetRouted { reporter: reporter.clone(), on: false },
@@ -45,6 +47,7 @@ impl Supervisor {
             }
             Request::Down { name } => {
                 self.each(&name, "terminate", &reporter, |this, connection| {
+                    this.wish(connection, |wishes| (wishes.up, wishes.keep) = (false, false));
                     this.tell_connection(
                         connection.serial(),
                         TakeDown { reporter: reporter.clone() },
@@ -93,11 +96,11 @@ impl Supervisor {
     }
 
     fn each(
-        &self,
+        &mut self,
         name: &str,
         verb: &str,
         reporter: &Reporter,
-        order: impl Fn(&Self, &Connection),
+        order: impl Fn(&mut Self, &Connection),
     ) {
         let found = self.named(name, reporter);
         let several = found.len() > 1;
@@ -192,6 +195,7 @@ impl Supervisor {
             reporter.say(codes::LOG, format!("initiating all connections with alias \"{name}\""));
         }
         for connection in &found {
+            self.wish(connection, |wishes| wishes.up = true);
             let order = Initiate { reporter: reporter.clone(), asynchronous, on_demand: None };
             self.tell_connection(connection.serial(), order);
         }
@@ -203,6 +207,9 @@ impl Supervisor {
     fn delete(&mut self, name: &str, reporter: &Reporter) {
         for connection in self.named(name, reporter) {
             for serial in self.table.with_instances(connection.serial()) {
+                if let Some(entry) = self.connections.get_mut(&serial) {
+                    entry.retiring = true;
+                }
                 let retire = Retire { reporter: reporter.clone() };
                 self.tell_connection(serial, retire);
             }

@@ -4,13 +4,15 @@ use super::{ConnectionEntry, MOST_RESTARTS, RESTART_WINDOW, Supervisor};
 use crate::connection::{Adoption, ConnectionActor};
 use crate::watch;
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
-use pluto_connections::{Connection, ConnectionSerial, LocalAddress};
+use pluto_connections::routing::{Verb, Wishes};
+use pluto_connections::{Connection, ConnectionSerial, LocalAddress, Updown};
 use pluto_messages::{
     AddressesFound, ConnectionChanged, ConnectionRetired, DefaultRouteFound, DescribeKernel, Exit,
-    Fault, FindChildConnection, FindConnection, ListAddresses, ListenOn, PeerResolved, RouteTo,
-    Who,
+    Fault, FindChildConnection, FindConnection, ListAddresses, ListenOn, PeerResolved, Reporter,
+    Retire, RouteTo, RunUpdown, Who,
 };
-use pluto_states::{AskResult, AuthAnswer, Level};
+use pluto_states::{AskResult, AuthAnswer, ChildUp, Level};
+use pluto_updown::Means;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,12 +32,26 @@ impl Supervisor {
             move |_| ConnectionActor::new(connection, adoption, shell),
             Self::watcher(ctx),
         );
-        let (restarts, recent) = self
-            .connections
-            .remove(&serial)
-            .map_or((0, VecDeque::new()), |old| (old.restarts, old.recent));
-        let entry = ConnectionEntry { actor, restarts, recent, since: self.shell.clock.now() };
+        let since = self.shell.clock.now();
+        let entry = match self.connections.remove(&serial) {
+            Some(old) => ConnectionEntry { actor, since, ..old },
+            None => ConnectionEntry {
+                actor,
+                restarts: 0,
+                recent: VecDeque::new(),
+                wishes: None,
+                retiring: false,
+                since,
+            },
+        };
         self.connections.insert(serial, entry);
+    }
+
+    /// Takes note of a command, for the case that the connection's actor is rebuilt.
+    pub(super) fn wish(&mut self, connection: &Connection, change: impl FnOnce(&mut Wishes)) {
+        if let Some(entry) = self.connections.get_mut(&connection.serial()) {
+            change(entry.wishes.get_or_insert_with(|| connection.wishes()));
+        }
     }
 
     /// Its actor has panicked: it is built anew from the table and adopts what lives. Three
@@ -62,23 +78,56 @@ impl Supervisor {
             self.drop_connection(serial);
             return;
         }
-        let child = self
-            .children
-            .values()
-            .filter(|child| child.connection == serial)
-            .filter_map(|child| child.up.clone())
-            .max_by_key(|up| up.child);
-        let ike = self
-            .ikes
-            .iter()
-            .filter(|(_, ike)| ike.connection == serial)
-            .map(|(serial, ike)| (*serial, ike.established))
-            .max();
-        self.start_connection(connection, Adoption { wishes: None, child, ike }, ctx);
+        let (wishes, retiring) = (entry.wishes, entry.retiring);
+        let mine = self.children.iter().filter(|(_, child)| child.connection == serial);
+        let others = mine.map(|(child, _)| *child).collect();
+        let mine = self.ikes.iter().filter(|(_, ike)| ike.connection == serial);
+        let ikes = mine.map(|(serial, ike)| (*serial, ike.established)).collect();
+        let child = self.newest_child(serial);
+        let adoption = Adoption { wishes, child, others, ikes };
+        self.start_connection(connection, adoption, ctx);
+        if retiring {
+            self.tell_connection(serial, Retire { reporter: Reporter::nobody() });
+        }
+    }
+
+    fn newest_child(&self, connection: ConnectionSerial) -> Option<Arc<ChildUp>> {
+        let mine = self.children.values().filter(|child| child.connection == connection);
+        mine.filter_map(|child| child.up.clone()).max_by_key(|up| up.child)
+    }
+
+    /// Has updown undo what it has done for a connection whose actor cannot ask for it.
+    fn undo_updown(&self, connection: &Connection) {
+        let child = self.newest_child(connection.serial());
+        let wishes = connection.wishes();
+        let routed = self.connections.get(&connection.serial()).and_then(|entry| entry.wishes);
+        let routed = routed.unwrap_or(wishes).route;
+        let means = match connection.updown() {
+            Updown::Native => Means::Native,
+            Updown::Command(command) if child.is_some() || routed => Means::Script(command),
+            Updown::Command(_) | Updown::Disabled => return,
+        };
+        let verbs = child.is_some().then_some(Verb::Down).into_iter().chain([Verb::Unroute]);
+        let (updown, child) = (self.shell.updown.clone(), child);
+        let runs: Vec<RunUpdown> = verbs
+            .map(|verb| RunUpdown {
+                verb: crate::facts::verb(verb),
+                means: means.clone(),
+                facts: Box::new(crate::facts::tunnel(connection, child.as_deref(), wishes)),
+            })
+            .collect();
+        actix_rt::spawn(async move {
+            for run in runs {
+                let _ = updown.send(run).await;
+            }
+        });
     }
 
     /// Removes a connection with all that belongs to it, whatever state its actor is in.
     pub(super) fn drop_connection(&mut self, serial: ConnectionSerial) {
+        if let Some(connection) = self.table.by_serial(serial).cloned() {
+            self.undo_updown(&connection);
+        }
         if let Some(entry) = self.connections.remove(&serial) {
             entry.actor.kill();
         }

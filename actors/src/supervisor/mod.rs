@@ -17,6 +17,7 @@ use crate::listener::{Listener, Thresholds};
 use crate::shell::Shell;
 use crate::watch::{self, Watched};
 use actix::{Actor, AsyncContext, Context, Handler, Recipient};
+use pluto_connections::routing::Wishes;
 use pluto_connections::{ConnectionSerial, Connections, LocalAddress, SerialNo};
 use pluto_messages::{Census, Escalated, Exit, Exited, ListenOn, Shutdown, TakeCensus, Who};
 use pluto_states::{ChildUp, Instant};
@@ -31,6 +32,10 @@ struct ConnectionEntry {
     actor: Watched<ConnectionActor>,
     restarts: u32,
     recent: VecDeque<Instant>,
+    /// Its wishes where commands have changed them.
+    wishes: Option<Wishes>,
+    /// It was told to retire.
+    retiring: bool,
     since: Instant,
 }
 
