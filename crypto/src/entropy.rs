@@ -6,14 +6,15 @@ pub trait Entropy {
     fn fill(&mut self, octets: &mut [u8]);
 }
 
-/// The operating system's generator, by way of the library's DRBG that it seeds.
+/// The operating system's generator. Not by way of aws-lc's DRBG, whose first use measures
+/// the processor's jitter for 40 ms, which is longer than all else that a start takes.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     #[allow(clippy::panic, reason = "without randomness no key may be made: nothing to go on with")]
     fn fill(&mut self, octets: &mut [u8]) {
-        if aws_lc_rs::rand::fill(octets).is_err() {
+        if getrandom::fill(octets).is_err() {
             panic!("the system's random generator does not answer");
         }
     }
