@@ -8,11 +8,8 @@ use pluto_whack::report::{ConnectionFacts, EndFacts};
 /// The facts of one.
 pub(super) fn facts(view: &ConnectionView, g: &Gathered) -> ConnectionFacts {
     let live = &view.live;
-    let ike =
-        live.established_ike.and_then(|serial| g.ikes.iter().find(|ike| ike.serial == serial));
-    let child = live
-        .established_child
-        .and_then(|serial| g.children.iter().find(|child| child.serial == serial));
+    let ike = live.established_ike.and_then(|serial| g.ike(serial));
+    let child = live.established_child.and_then(|serial| g.child(serial));
     let status = view.connection.status(
         live.wishes,
         LiveStatus {

@@ -15,6 +15,7 @@ use pluto_messages::{
 };
 use pluto_whack::report::{ActorFacts, ActorKind, BriefFacts, Item, PskFacts, TotalsFacts};
 use pluto_whack::{Listing, Reply, codes};
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// A connection with what its actor says.
@@ -51,6 +52,61 @@ pub(super) struct Gathered {
     panics: u64,
     secrets: Vec<(usize, String, String)>,
     uptime_s: u64,
+    relations: Relations,
+}
+
+/// Who belongs to whom, so that a listing's cost grows with its length and no faster.
+#[derive(Default)]
+struct Relations {
+    /// By Child SA: the place of its IKE SA.
+    parent: FxHashMap<SerialNo, usize>,
+    /// By IKE SA, as its Child SAs know it: their places.
+    children: FxHashMap<SerialNo, Vec<usize>>,
+    /// By connection: its newest established IKE SA, its newest Child SA.
+    newest_ike: FxHashMap<ConnectionSerial, SerialNo>,
+    newest_child: FxHashMap<ConnectionSerial, SerialNo>,
+}
+
+impl Relations {
+    /// Both in the order of their serial numbers.
+    fn of(ikes: &[IkeView], children: &[ChildView]) -> Self {
+        let mut all = Self::default();
+        for (place, ike) in ikes.iter().enumerate() {
+            let summary = &ike.live.summary;
+            if summary.established {
+                all.newest_ike.insert(summary.policy.connection, ike.serial);
+            }
+            all.parent.extend(summary.children.iter().map(|child| (child.serial, place)));
+        }
+        for (place, child) in children.iter().enumerate() {
+            all.newest_child.insert(child.live.up.policy.connection, child.serial);
+            all.children.entry(child.live.up.ike).or_default().push(place);
+        }
+        all
+    }
+}
+
+impl Gathered {
+    fn ike(&self, serial: SerialNo) -> Option<&IkeView> {
+        let place = self.ikes.binary_search_by_key(&serial, |ike| ike.serial).ok()?;
+        self.ikes.get(place)
+    }
+
+    fn child(&self, serial: SerialNo) -> Option<&ChildView> {
+        let place = self.children.binary_search_by_key(&serial, |child| child.serial).ok()?;
+        self.children.get(place)
+    }
+
+    /// The IKE SA that carries a Child SA.
+    fn parent(&self, child: SerialNo) -> Option<&IkeView> {
+        self.ikes.get(*self.relations.parent.get(&child)?)
+    }
+
+    /// The Child SAs of an IKE SA.
+    fn children_of(&self, ike: SerialNo) -> impl Iterator<Item = &ChildView> {
+        let places = self.relations.children.get(&ike);
+        places.into_iter().flatten().filter_map(|place| self.children.get(*place))
+    }
 }
 
 /// What a listing needs.
@@ -181,12 +237,7 @@ impl Supervisor {
             };
             gathered.ikes.sort_by_key(|ike| ike.serial);
             gathered.children.sort_by_key(|child| child.serial);
-            gathered.connections.sort_by(|a, b| {
-                let key = |view: &ConnectionView| {
-                    (view.connection.name().to_string(), view.connection.instance())
-                };
-                key(a).cmp(&key(b))
-            });
+            gathered.relations = Relations::of(&gathered.ikes, &gathered.children);
             if daemon {
                 gathered.kernel = kernel.await.ok().and_then(Result::ok);
             }
@@ -264,8 +315,7 @@ fn sas(g: &Gathered, items: &mut Vec<Item>) {
     for view in &g.ikes {
         items.push(sa::ike(view, g).into());
         items.extend(sa::larval(view, g).into_iter().map(Item::from));
-        let own = g.children.iter().filter(|child| child.live.up.ike == view.serial);
-        items.extend(own.map(|child| sa::child(child, g).into()));
+        items.extend(g.children_of(view.serial).map(|child| sa::child(child, g).into()));
     }
 }
 

@@ -22,14 +22,7 @@ fn deadlines(all: &[(&'static str, Instant)], now: Instant) -> Vec<DeadlineFacts
 pub(super) fn ike(view: &IkeView, g: &Gathered) -> IkeSaFacts {
     let summary = &view.live.summary;
     let connection = summary.policy.connection;
-    let newest = g
-        .ikes
-        .iter()
-        .filter(|other| {
-            other.live.summary.policy.connection == connection && other.live.summary.established
-        })
-        .map(|other| other.serial)
-        .max();
+    let newest = g.relations.newest_ike.get(&connection).copied();
     IkeSaFacts {
         serial: view.serial.0,
         connection: summary.policy.log_name.to_string(),
@@ -87,17 +80,10 @@ pub(super) fn larval(view: &IkeView, _: &Gathered) -> Vec<ChildSaFacts> {
 pub(super) fn child(view: &ChildView, g: &Gathered) -> ChildSaFacts {
     let up = &view.live.up;
     let counters = view.live.counters.unwrap_or_default();
-    let own =
-        |ike: &&IkeView| ike.live.summary.children.iter().any(|child| child.serial == view.serial);
-    let parent = g.ikes.iter().find(own);
+    let parent = g.parent(view.serial);
     let known = parent
         .and_then(|ike| ike.live.summary.children.iter().find(|child| child.serial == view.serial));
-    let newest = g
-        .children
-        .iter()
-        .filter(|other| other.live.up.policy.connection == up.policy.connection)
-        .map(|other| other.serial)
-        .max();
+    let newest = g.relations.newest_child.get(&up.policy.connection).copied();
     let added = if counters.added == 0 {
         crate::clock::wall_clock().as_secs().saturating_sub(view.age_s)
     } else {
