@@ -23,6 +23,8 @@ use tokio::sync::mpsc;
 const MOST_CLIENTS: usize = 256;
 /// Lines kept for a client that reads slowly.
 const LINES: usize = 4_096;
+/// Octets of replies from which on they are written without looking for more.
+const BATCH: usize = 64 << 10;
 /// A client that takes nothing for so long is dropped.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -141,12 +143,19 @@ async fn relay(
             gone = client_gone(read) => if gone { return false } else { continue },
         };
         let Some(reply) = reply else { break };
-        status.see(reply.code());
-        if !send(write, &reply).await {
+        // What else is waiting goes with it: a long listing costs few system calls.
+        let mut batch = Vec::new();
+        let mut next = Some(reply);
+        while let Some(reply) = next {
+            status.see(reply.code());
+            batch.append(&mut frame::encode_reply(&reply));
+            next = if batch.len() < BATCH { replies.try_recv().ok() } else { None };
+        }
+        if !send(write, &batch).await {
             return false;
         }
     }
-    send(write, &Reply::End { code: u16::from(status.value()) }).await
+    send(write, &frame::encode_reply(&Reply::End { code: u16::from(status.value()) })).await
 }
 
 /// Resolves when the client has closed its side.
@@ -175,7 +184,6 @@ async fn client_gone(read: &OwnedReadHalf) -> bool {
     }
 }
 
-async fn send(write: &mut OwnedWriteHalf, reply: &Reply) -> bool {
-    let line = frame::encode_reply(reply);
-    matches!(tokio::time::timeout(PATIENCE, write.write_all(&line)).await, Ok(Ok(())))
+async fn send(write: &mut OwnedWriteHalf, lines: &[u8]) -> bool {
+    matches!(tokio::time::timeout(PATIENCE, write.write_all(lines)).await, Ok(Ok(())))
 }
