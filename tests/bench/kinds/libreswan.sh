@@ -16,12 +16,12 @@ libreswan_many() {
   echo ': PSK "bulk secret"' | etc "$h" ipsec.secrets
 }
 libreswan_load() { on "$1" ipsec addconn --config /etc/bulk.conf --autoall; }
-libreswan_add_one() { on "$1" ipsec addconn --config /etc/bulk.conf "c$2"; }
+libreswan_add_one() { timed "$1" ipsec addconn --config /etc/bulk.conf "c$2"; }
 libreswan_paced() { on left sh -c "seq $1 | xargs -P $2 -I{} $LSW_WHACK --name c{} --initiate"; }
 libreswan_at_once() { on left $LSW_WHACK --name bulk --initiate --asynchronous; }
 libreswan_established() { grep -c 'initiator established Child SA' "$W/left.log"; }
 libreswan_retransmissions() { grep -c 'retransmission' "$W/$1.log"; }
-libreswan_status() { on "$1" $LSW_WHACK --status; }
+libreswan_status() { timed "$1" $LSW_WHACK --status; }
 libreswan_once() { # one tunnel, ROUNDS times, timed inside the box; its default updown script runs
   on left bash -c "
     for ((i = 0; i < $1; i++)); do

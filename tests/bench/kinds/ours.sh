@@ -18,7 +18,10 @@ ours_many() {
   echo ': PSK "bulk secret"' | etc "$h" ipsec.secrets
 }
 ours_load() { ours_ask "$1" <"$W/$1.bulk"; }
-ours_add_one() { ours_request "$(($2 + 1))" >"$W/one"; ours_ask "$1" <"$W/one"; }
+ours_add_one() {
+  timed "$1" "$PLUTO_BIN_DIR/whack" --rundir /run/pluto --name one --ikev2 --psk --host "$LIP" --id @lone --subnet 10.9.9.0/24 \
+    --to --host "$RIP" --id @rone --subnet 10.9.8.0/24 --ike 'aes_gcm256-sha2_256;dh31' --esp aes_gcm256
+}
 ours_paced() { on left sh -c "seq $1 | xargs -P $2 -I{} $PLUTO_BIN_DIR/whack --name c{} --initiate"; }
 ours_at_once() {
   local i
@@ -27,7 +30,7 @@ ours_at_once() {
 }
 ours_established() { grep -c 'initiator established Child SA' "$W/left.log"; }
 ours_retransmissions() { grep -c 'retransmi' "$W/$1.log"; }
-ours_status() { whack "$1" --status; }
+ours_status() { timed "$1" "$PLUTO_BIN_DIR/whack" --rundir /run/pluto --status; }
 ours_once() {
   on left bash -c "
     for ((i = 0; i < $1; i++)); do
@@ -38,11 +41,15 @@ ours_once() {
 ours_prepare() { OURS_PLUTO_X=--use-none; : >"$W/$1/connection"; }
 ours_run() { onx "$1" env ${OURS_ENV:-A=b} "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir /run/pluto \
   --secretsfile /etc/ipsec.secrets ${OURS_PLUTO_X:-}; }
-ours_listens() { on "$1" "$PLUTO_BIN_DIR/whack" --listen >/dev/null 2>&1; }
+ours_listens() { [ -S "/proc/${KEEPER[$1]}/root/run/pluto/pluto.ctl" ] && whack "$1" --listen >/dev/null 2>&1; }
 ours_responder() {
   OURS_PLUTO_X=--use-none
   mkdir -p "$W/$1"
   printf '%s\n' --name any --ikev2 --psk --host %any --to --host "$RIP" --ike 'aes_gcm256-sha2_256;dh31' >"$W/$1/connection"
   echo ': PSK "bulk secret"' | etc "$1" ipsec.secrets
 }
-ours_mode() { whack "$1" --ddos-mode "$2" >/dev/null; }
+ours_mode() { # it is told so when it starts
+  { killed "$1"; } 2>/dev/null
+  OURS_PLUTO_X="--use-none --ddos-mode $2"
+  ours_up "$1" >/dev/null
+}

@@ -25,7 +25,7 @@ strongswan_paced() { strongswan_vici paced "$1" "$2"; }
 strongswan_at_once() { strongswan_vici at-once "$1"; }
 strongswan_established() { grep -c 'CHILD_SA .* established' "$W/left.log"; }
 strongswan_retransmissions() { grep -c 'retransmit' "$W/$1.log"; }
-strongswan_status() { on "$1" swanctl --list-sas; }
+strongswan_status() { timed "$1" swanctl --list-sas; }
 strongswan_once() {
   on left bash -c "
     for ((i = 0; i < $1; i++)); do
