@@ -60,7 +60,13 @@ pub struct ChildWentDown {
 #[rtype(result = "()")]
 pub enum IkeNews {
     /// Begun.
-    Began(SerialNo),
+    Began {
+        /// Which.
+        ike: SerialNo,
+        /// Whether it is our attempt to bring the connection up, and not the peer's: whoever
+        /// waits for ours does not wait for theirs.
+        initiator: bool,
+    },
     /// Established.
     Established(SerialNo),
     /// Ended.

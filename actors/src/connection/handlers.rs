@@ -188,9 +188,9 @@ impl Handler<IkeNews> for ConnectionActor {
 
     fn handle(&mut self, msg: IkeNews, ctx: &mut Self::Context) {
         match msg {
-            IkeNews::Began(ike) => {
+            IkeNews::Began { ike, initiator } => {
                 self.ikes.push(ike);
-                if self.negotiating.is_none() {
+                if initiator && self.negotiating.is_none() {
                     self.negotiating = Some(ike);
                 }
                 if self.retiring {

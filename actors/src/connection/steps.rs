@@ -255,8 +255,11 @@ impl ConnectionActor {
         match done {
             Done::Well => {}
             Done::Started(ike) => {
-                self.negotiating = Some(ike);
-                self.route(RoutingEvent::Initiated, ctx);
+                // It may have ended meanwhile, which was told first.
+                if self.ikes.contains(&ike) {
+                    self.negotiating = Some(ike);
+                    self.route(RoutingEvent::Initiated, ctx);
+                }
             }
             Done::Badly(code, why) => {
                 self.fail(code, &why);

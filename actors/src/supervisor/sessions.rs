@@ -30,7 +30,8 @@ impl Supervisor {
     ) -> SerialNo {
         let serial = sa.serial();
         let spis = sa.spis();
-        let ours = if sa.is_initiator() { spis.initiator } else { spis.responder };
+        let initiator = sa.is_initiator();
+        let ours = if initiator { spis.initiator } else { spis.responder };
         let shell = Rc::clone(&self.shell);
         let actor = watch::spawn(
             Who::IkeSa(serial),
@@ -49,7 +50,7 @@ impl Supervisor {
             finish: None,
         };
         self.ikes.insert(serial, entry);
-        self.tell_connection(connection, IkeNews::Began(serial));
+        self.tell_connection(connection, IkeNews::Began { ike: serial, initiator });
         serial
     }
 
@@ -69,7 +70,7 @@ impl Supervisor {
         let from = std::mem::replace(&mut entry.connection, to);
         if from != to {
             self.tell_connection(from, IkeNews::Ended(ike, Finish::Replaced(ike)));
-            self.tell_connection(to, IkeNews::Began(ike));
+            self.tell_connection(to, IkeNews::Began { ike, initiator: false });
         }
     }
 
