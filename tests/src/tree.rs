@@ -253,7 +253,8 @@ impl Host {
         let census = self.census().await;
         let Census { connections, panics, .. } = census;
         assert_eq!(census, Census { connections, panics, ..Census::default() }, "{}", self.log);
-        assert!(self.kernel.sas().is_empty(), "{:#?}\n{}", self.kernel.sas(), self.log);
+        let sas: Vec<_> = self.kernel.sas().iter().map(|fake| fake.sa).collect();
+        assert!(sas.is_empty(), "{sas:?}\n{}", self.log);
         let ledger = self.kernel_service().await.map(|kernel| kernel.children);
         assert_eq!(ledger, Some(0), "the ledger has Child SAs");
     }
@@ -272,10 +273,10 @@ impl Host {
     /// The kernel holds anything.
     pub fn assert_kernel_empty(&self) {
         let (kernel, log) = (&self.kernel, &self.log);
+        let sas: Vec<_> = kernel.sas().iter().map(|fake| fake.sa).collect();
         assert!(
             kernel.is_empty(),
-            "{:#?} {:#?} {:#?} {:#?}\n{log}",
-            kernel.sas(),
+            "{sas:?}\n{:?}\n{:?}\n{:?}\n{log}",
             kernel.policies(),
             kernel.routes(),
             kernel.source_addresses()
@@ -486,7 +487,8 @@ impl Pair {
         for host in [&self.west, &self.east] {
             let census = host.census().await;
             let found = (census.established, census.child_sas, host.tunnels());
-            assert_eq!(found, (tunnels, tunnels, tunnels), "{census:?}\n{}", host.log);
+            let log = &host.log;
+            assert_eq!(found, (tunnels, tunnels, tunnels), "{census:?}\n{log}");
         }
     }
 

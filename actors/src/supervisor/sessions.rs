@@ -310,6 +310,14 @@ impl Handler<StartIke> for Supervisor {
         };
         let children = connection.child_policies();
         let policy = self.as_the_kernel_can(policy);
+        // One whose Child SA is gone is of no more use: its Child SA would be negotiated on
+        // the new one.
+        let bare = |ike: &&IkeEntry| {
+            ike.connection == msg.connection && ike.established && ike.children.is_empty()
+        };
+        for ike in self.ikes.values().filter(bare) {
+            ike.actor.addr.do_send(Order(Request::DeleteIke));
+        }
         let serial = self.shell.serials.borrow_mut().next_serial();
         let sa = IkeSa::initiator(
             serial,
