@@ -4,6 +4,11 @@ use crate::{ChildSpi, ChildUp, Instant};
 use pluto_connections::{ChildPolicy, SerialNo};
 use pluto_wire::numbers::ProtocolId;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a replaced SA waits for the Delete of who has replaced it: a bad network's time
+/// for two exchanges.
+pub(crate) const REPLACED_LINGERS: Duration = Duration::from_secs(90);
 
 /// Where a Child SA is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,13 +46,30 @@ pub(crate) struct Child {
     pub(crate) up: Option<Arc<ChildUp>>,
     /// When it should be replaced by rekeying, and when it ends.
     pub(crate) life: Life,
+    /// What has replaced it: it carries no traffic of ours any more, and waits for its
+    /// Delete.
+    pub(crate) replaced_by: Option<SerialNo>,
 }
 
 impl Child {
     /// One that is being negotiated.
     pub(crate) fn larval(serial: SerialNo, policy: Arc<ChildPolicy>, protocol: ProtocolId) -> Self {
         let (state, life) = (ChildState::Larval, Life::default());
-        Self { serial, policy, state, protocol, spi_in: None, up: None, life }
+        let (spi_in, up, replaced_by) = (None, None, None);
+        Self { serial, policy, state, protocol, spi_in, up, life, replaced_by }
+    }
+
+    /// It stands, and nothing else stands for it.
+    pub(crate) fn is_current(&self) -> bool {
+        self.state == ChildState::Established && self.replaced_by.is_none()
+    }
+
+    /// Another one has replaced it. Who began that deletes this one; if that never comes,
+    /// we do (RFC 7296, 2.8).
+    pub(crate) fn replaced(&mut self, by: SerialNo, now: Instant) {
+        let end = now.after(REPLACED_LINGERS);
+        self.replaced_by = Some(by);
+        self.life = Life { rekey: None, end: Some(self.life.end.map_or(end, |own| own.min(end))) };
     }
 
     /// For listings.

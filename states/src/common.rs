@@ -17,11 +17,19 @@ use pluto_wire::{Flags, Header, IkeSpi, IkeSpis, MessageId, Version};
 use std::sync::Arc;
 
 /// Orders that wait until the window is free.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Task {
     DeleteIke,
     DeleteChild(SerialNo, Cue),
     Liveness,
+    /// Another Child SA.
+    CreateChild(Arc<ChildPolicy>),
+    /// Ask again for a larval Child SA that the peer has put off.
+    AskAgain(SerialNo),
+    /// A new Child SA in place of one that the peer does not know.
+    Recreate(SerialNo),
+    RekeyChild(SerialNo),
+    RekeyIke,
 }
 
 /// Why something is deleted.
@@ -31,6 +39,8 @@ pub(crate) enum Cue {
     Requested,
     /// Its time is over.
     Expired,
+    /// Another one has replaced it.
+    Replaced,
 }
 
 impl Cue {
@@ -38,12 +48,17 @@ impl Cue {
         match self {
             Self::Requested => DownReason::Requested,
             Self::Expired => DownReason::Expired,
+            Self::Replaced => DownReason::Replaced,
         }
     }
 }
 
 /// Orders that may wait at the same time; more are dropped (nothing remote can queue one).
-const MAX_TASKS: usize = 64;
+/// As many as there may be Child SAs, each of which can be due at the same time, twice.
+const MAX_TASKS: usize = 2 * MAX_CHILDREN;
+
+/// Child SAs of one IKE SA that a peer may have at the same time.
+pub(crate) const MAX_CHILDREN: usize = 2048;
 
 /// When things are due, beside retransmission and the lives of Child SAs.
 #[derive(Debug, Clone, Copy, Default)]
@@ -78,6 +93,12 @@ pub(crate) struct Common {
     /// What an initiator is to bring up, and has not begun.
     pub(crate) wanted: Vec<Arc<ChildPolicy>>,
     pub(crate) tasks: Vec<Task>,
+    /// Orders for later: what the peer has put off, and what a successor begins with.
+    pub(crate) postponed: Vec<(Instant, Task)>,
+    /// Since when the peer has answered with nothing but TEMPORARY_FAILURE.
+    pub(crate) put_off_since: Option<Instant>,
+    /// The IKE SA that has replaced this one.
+    pub(crate) replaced_by: Option<SerialNo>,
     /// One request that came while a response was being processed.
     pub(crate) held: Option<Box<Datagram>>,
     pub(crate) tickets: u64,
@@ -107,6 +128,9 @@ impl Common {
             children: Vec::new(),
             wanted: Vec::new(),
             tasks: Vec::new(),
+            postponed: Vec::new(),
+            put_off_since: None,
+            replaced_by: None,
             held: None,
             tickets: 0,
             suspected: None,
@@ -133,6 +157,7 @@ impl Common {
         ]
         .into_iter()
         .chain(self.children.iter().map(|child| child.life.deadline()))
+        .chain(self.postponed.iter().map(|(at, _)| Some(*at)))
         .flatten()
         .min()
     }
@@ -159,6 +184,12 @@ impl Cx<'_, '_> {
     pub(crate) fn story(&mut self, event: StoryEvent) {
         let log_name = Arc::clone(&self.sa.policy.log_name);
         self.out.push(Output::Story(Story { about: self.sa.serial, log_name, event }));
+    }
+
+    /// A line about an IKE SA that this one makes.
+    pub(crate) fn story_of(&mut self, about: SerialNo, event: StoryEvent) {
+        let log_name = Arc::clone(&self.sa.policy.log_name);
+        self.out.push(Output::Story(Story { about, log_name, event }));
     }
 
     /// A line for developers.
@@ -318,7 +349,7 @@ impl Cx<'_, '_> {
             child: serial,
             connection: child.policy.connection,
             reason,
-            replaced_by: None,
+            replaced_by: child.replaced_by,
         }));
     }
 
@@ -335,8 +366,11 @@ impl Cx<'_, '_> {
         self.sa.timers = Timers::default();
         self.sa.window.response_accepted();
         self.sa.tasks.clear();
+        self.sa.postponed.clear();
         self.sa.held = None;
         self.sa.fragments.forget();
+        // However it ends, its successor lives on.
+        let finish = self.sa.replaced_by.map_or(finish, Finish::Replaced);
         self.out.push(Output::Finished(finish));
     }
 
@@ -345,10 +379,35 @@ impl Cx<'_, '_> {
         self.finished(Finish::Failed(why), &DownReason::IkeEnded);
     }
 
-    /// Puts an order into the queue, once.
+    /// Puts an order into the queue, once; the end of the IKE SA before all others.
     pub(crate) fn enqueue(&mut self, task: Task) {
-        if !self.sa.tasks.contains(&task) && self.sa.tasks.len() < MAX_TASKS {
-            self.sa.tasks.push(task);
+        if self.sa.tasks.contains(&task) || self.sa.tasks.len() >= MAX_TASKS {
+            return;
+        }
+        match task {
+            Task::DeleteIke => self.sa.tasks.insert(0, task),
+            task => self.sa.tasks.push(task),
+        }
+    }
+
+    /// Puts an order into the queue `wait` from now, once.
+    pub(crate) fn postpone(&mut self, wait: std::time::Duration, task: Task) {
+        let at = self.now().after(wait);
+        let postponed = &mut self.sa.postponed;
+        if postponed.len() < MAX_TASKS && !postponed.iter().any(|(_, other)| *other == task) {
+            postponed.push((at, task));
+        }
+    }
+
+    /// Queues what was postponed until now.
+    pub(crate) fn resume_postponed(&mut self) {
+        let now = self.now();
+        let (due, later) = std::mem::take(&mut self.sa.postponed)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(at, _)| *at <= now);
+        self.sa.postponed = later;
+        for (_, task) in due {
+            self.enqueue(task);
         }
     }
 }

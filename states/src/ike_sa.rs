@@ -1,18 +1,18 @@
 //! An IKE SA: one input in, ordered outputs out.
 
 use crate::child_sa::ChildState;
-use crate::common::{Common, Cue, Cx, Task};
+use crate::common::{Common, Cue, Cx, MAX_CHILDREN, Task};
 use crate::liveness;
 use crate::nat::Path;
-use crate::v2::established::{delete_once, refuse_to_create};
+use crate::v2::established::delete_once;
 use crate::v2::ike_sa_init::initiator as init_i;
 use crate::v2::ike_sa_init::responder::HALF_OPEN;
 use crate::v2::receive;
 use crate::v2::state::State;
 use crate::window::Overdue;
 use crate::{
-    AskId, AskResult, ChildSa, Datagram, DownReason, Env, Finish, Input, Instant, JobId, JobResult,
-    KernelResult, Outbox, Output, Request, StoryEvent,
+    AskId, AskResult, ChildEvent, ChildSa, Datagram, DownReason, Env, Finish, Input, Instant,
+    JobId, JobResult, KernelResult, Outbox, Output, Request, StoryEvent,
 };
 use pluto_connections::{ChildPolicy, Id, IkePolicy, SerialNo};
 use pluto_crypto::{Entropy, IkeSuite};
@@ -79,7 +79,7 @@ pub struct IkeSaSummary {
 const STALLED: Duration = Duration::from_secs(30);
 
 /// An SPI that is not zero.
-fn fresh_spi(entropy: &mut dyn Entropy) -> IkeSpi {
+pub(crate) fn fresh_spi(entropy: &mut dyn Entropy) -> IkeSpi {
     let mut octets = [0; 8];
     entropy.fill(&mut octets);
     let spi = IkeSpi(octets);
@@ -116,9 +116,20 @@ impl IkeSa {
         Self { common, state: State::FirstRequest }
     }
 
+    /// What takes the place of an IKE SA that was rekeyed.
+    pub(crate) fn succeeding(common: Common, state: State) -> Self {
+        Self { common, state }
+    }
+
     /// Takes one input. Whatever the input, it returns; network input can reach no panic.
     pub fn handle(&mut self, env: &mut Env<'_>, input: Input, out: &mut Outbox) {
         let state = std::mem::replace(&mut self.state, State::Finished);
+        let progress = matches!(
+            input,
+            Input::JobDone(..)
+                | Input::AskDone(..)
+                | Input::KernelDone(KernelResult::Spi(..) | KernelResult::Installed(..))
+        );
         let mut cx = Cx { sa: &mut self.common, env, out };
         let mut state = step(&mut cx, state, input);
         // A request that came while a response was being processed, and fragments that
@@ -128,8 +139,8 @@ impl IkeSa {
         {
             state = receive::datagram(&mut cx, state, held);
         }
-        let stalled = cx.sa.timers.stalled.take();
-        if state.is_busy() {
+        let stalled = cx.sa.timers.stalled.take().filter(|_| !progress);
+        if state.awaits_us() {
             cx.sa.timers.stalled = stalled.or(Some(cx.now().after(STALLED)));
         }
         self.state = state;
@@ -185,7 +196,7 @@ impl IkeSa {
             remote_id: self.common.remote_id.as_deref().cloned(),
             deadlines: deadlines.chain(timers.life.listed()).collect(),
             children: self.common.children.iter().map(|child| child.summary()).collect(),
-            busy: self.state.is_busy(),
+            busy: self.state.awaits_us(),
         }
     }
 }
@@ -216,6 +227,7 @@ fn job_done(cx: &mut Cx<'_, '_>, state: State, id: JobId, result: JobResult) -> 
         State::AwaitAgreement(waiting) => waiting.job_done(cx, id, result),
         State::AwaitResponderKey(waiting) => waiting.job_done(cx, id, result),
         State::AwaitResponderAgreement(waiting) => waiting.job_done(cx, id, result),
+        State::Established(established) => established.job_done(cx, id, result),
         state => state,
     }
 }
@@ -226,6 +238,7 @@ fn ask_done(cx: &mut Cx<'_, '_>, state: State, id: AskId, result: AskResult) -> 
         State::AwaitExpectedAuth(waiting) => waiting.ask_done(cx, id, result),
         State::AwaitConnection(waiting) => waiting.ask_done(cx, id, result),
         State::AwaitBothAuths(waiting) => waiting.ask_done(cx, id, result),
+        State::Established(established) => established.ask_done(cx, id, result),
         state => state,
     }
 }
@@ -243,6 +256,7 @@ fn kernel_done(cx: &mut Cx<'_, '_>, state: State, result: KernelResult) -> State
         State::AwaitInstall(waiting) => waiting.kernel_done(cx, result),
         State::AwaitResponderSpi(waiting) => waiting.kernel_done(cx, result),
         State::AwaitResponderInstall(waiting) => waiting.kernel_done(cx, result),
+        State::Established(established) => established.kernel_done(cx, result),
         state => state,
     }
 }
@@ -258,8 +272,12 @@ fn expired(cx: &mut Cx<'_, '_>, state: State, child: SerialNo, hard: bool) -> St
         cx.enqueue(Task::DeleteChild(child, Cue::Expired));
         return go_on(cx, state);
     }
-    cx.story(StoryEvent::SoftExpire { child });
-    state
+    let rekeys = cx.sa.child(child).is_some_and(|c| c.is_current() && c.policy.lifetimes.rekey);
+    cx.story(StoryEvent::SoftExpire { child, rekeys });
+    if rekeys {
+        cx.enqueue(Task::RekeyChild(child));
+    }
+    go_on(cx, state)
 }
 
 fn go_on(cx: &mut Cx<'_, '_>, state: State) -> State {
@@ -328,6 +346,7 @@ fn stalled(cx: &mut Cx<'_, '_>, state: State) -> State {
     let (words, name) = (state.words(), state.name());
     cx.story(StoryEvent::FatalInState { state: name, why: why.clone() });
     match state {
+        State::Established(established) => established.stalled(cx, &why),
         // The peer believes in it already.
         State::AwaitInstall(waiting) => {
             delete_once(cx, waiting.established.protection, words, Finish::Failed(why))
@@ -345,7 +364,12 @@ fn lives(cx: &mut Cx<'_, '_>, state: State) -> State {
     if is_due(cx.sa.timers.life.end, now) {
         cx.sa.timers.life.end = None;
         if let State::Established(established) = state {
-            cx.story(StoryEvent::LifetimeOver);
+            let replaced = cx.sa.replaced_by.is_some();
+            cx.story(if replaced {
+                StoryEvent::Debug("deleting the IKE SA that was rekeyed: the peer has not".into())
+            } else {
+                StoryEvent::LifetimeOver
+            });
             if cx.sa.window.is_waiting() {
                 return delete_once(
                     cx,
@@ -359,21 +383,24 @@ fn lives(cx: &mut Cx<'_, '_>, state: State) -> State {
     }
     if is_due(cx.sa.timers.life.rekey, now) {
         cx.sa.timers.life.rekey = None;
-        cx.story(StoryEvent::RekeyDue);
+        cx.enqueue(Task::RekeyIke);
     }
-    let mut over = Vec::new();
+    let mut due = Vec::new();
     for child in &mut cx.sa.children {
         if is_due(child.life.rekey, now) {
             child.life.rekey = None;
+            due.push(Task::RekeyChild(child.serial));
         }
         if is_due(child.life.end, now) {
             child.life.end = None;
-            over.push(child.serial);
+            let cue = if child.replaced_by.is_some() { Cue::Replaced } else { Cue::Expired };
+            due.push(Task::DeleteChild(child.serial, cue));
         }
     }
-    for serial in over {
-        cx.enqueue(Task::DeleteChild(serial, Cue::Expired));
+    for task in due {
+        cx.enqueue(task);
     }
+    cx.resume_postponed();
     go_on(cx, state)
 }
 
@@ -392,19 +419,43 @@ fn order(cx: &mut Cx<'_, '_>, state: State, request: Request) -> State {
             }
             go_on(cx, state)
         }
-        Request::CreateChild(policy) => {
-            match state {
-                State::Established(_) | State::Deleting(_) => refuse_to_create(cx, &policy),
-                _ => cx.sa.wanted.push(policy),
+        Request::CreateChild(policy) => match state {
+            State::Deleting(_) | State::Lingering(_) | State::Finished => {
+                not_created(cx, &policy);
+                state
             }
-            state
+            State::Established(_) => {
+                cx.enqueue(Task::CreateChild(policy));
+                go_on(cx, state)
+            }
+            _ => {
+                if cx.sa.wanted.len() < MAX_CHILDREN {
+                    cx.sa.wanted.push(policy);
+                }
+                state
+            }
+        },
+        Request::RekeyChild(serial) => {
+            cx.enqueue(Task::RekeyChild(serial));
+            go_on(cx, state)
         }
-        Request::RekeyChild(_) | Request::RekeyIke => {
-            cx.story(StoryEvent::Unsupported { what: "rekeying" });
-            cx.debug(format!("state is {words}"));
-            state
+        Request::RekeyIke => {
+            if state.is_established() {
+                cx.enqueue(Task::RekeyIke);
+            } else {
+                cx.debug(format!("not rekeyed: {words}"));
+            }
+            go_on(cx, state)
         }
     }
+}
+
+/// The IKE SA is about to end: who wants another Child SA gets to know that.
+fn not_created(cx: &mut Cx<'_, '_>, policy: &ChildPolicy) {
+    let (child, connection) = (cx.env.serials.next_serial(), policy.connection);
+    cx.out.push(Output::Child(ChildEvent::Started { child, connection }));
+    let (reason, replaced_by) = (DownReason::IkeEnded, None);
+    cx.out.push(Output::Child(ChildEvent::Down { child, connection, reason, replaced_by }));
 }
 
 /// The orders that end an IKE SA.
@@ -412,7 +463,7 @@ fn end(cx: &mut Cx<'_, '_>, state: State, request: &Request) -> State {
     let words = state.words();
     if matches!(request, Request::DeleteIke) {
         match state {
-            State::Established(established) if !cx.sa.window.is_waiting() => {
+            State::Established(established) if established.is_free(cx) => {
                 return established.delete(cx, Finish::Deleted);
             }
             State::Established(_) | State::AwaitInstall(_) => {

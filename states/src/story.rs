@@ -197,16 +197,48 @@ pub enum StoryEvent {
     LifetimeOver,
     SoftExpire {
         child: SerialNo,
+        rekeys: bool,
     },
     HardExpire {
         child: SerialNo,
     },
-    RekeyDue,
+    InitiatingChild {
+        ike: SerialNo,
+        replaces: Option<SerialNo>,
+    },
+    SentCreateChildRequest {
+        ike: SerialNo,
+        rekeys: Option<SerialNo>,
+        child: Box<ChildOffer>,
+    },
+    InitiatingIkeRekey {
+        ike: SerialNo,
+    },
+    SentIkeRekeyRequest {
+        ike: SerialNo,
+    },
+    RekeyedIke {
+        initiator: bool,
+        old: SerialNo,
+        suite: IkeSuite,
+    },
+    IkeRekeyFailed {
+        why: String,
+    },
+    /// Both ends have made a replacement; this one goes.
+    RedundantChild {
+        rival: SerialNo,
+        ours: bool,
+    },
+    RedundantIke {
+        rival: SerialNo,
+        ours: bool,
+    },
+    OutOfStep {
+        why: &'static str,
+    },
     AddressChanged {
         remote: SocketAddr,
-    },
-    Unsupported {
-        what: &'static str,
     },
 }
 
@@ -215,7 +247,7 @@ impl StoryEvent {
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
-            Self::Debug(_) | Self::Liveness | Self::RekeyDue => Level::Debug,
+            Self::Debug(_) | Self::Liveness => Level::Debug,
             Self::IkeSaInitErrorNoted { .. }
             | Self::IkeSaInitRejected { .. }
             | Self::SentUnprotected { .. }
@@ -227,7 +259,8 @@ impl StoryEvent {
             | Self::ChildRejectedByUs { .. }
             | Self::FatalInState { .. }
             | Self::TimedOut { .. }
-            | Self::Unsupported { .. } => Level::Warn,
+            | Self::IkeRekeyFailed { .. }
+            | Self::OutOfStep { .. } => Level::Warn,
             Self::NoSecret { .. } | Self::ChildNotInstalled { .. } => Level::Error,
             _ => Level::Info,
         }
@@ -334,6 +367,15 @@ impl fmt::Display for StoryEvent {
             | E::ChildRejectedByPeer { .. }
             | E::ChildRejectedByUs { .. }
             | E::ChildNotInstalled { .. } => self.fmt_ike_auth(f),
+            E::InitiatingChild { .. }
+            | E::SentCreateChildRequest { .. }
+            | E::InitiatingIkeRekey { .. }
+            | E::SentIkeRekeyRequest { .. }
+            | E::RekeyedIke { .. }
+            | E::IkeRekeyFailed { .. }
+            | E::RedundantChild { .. }
+            | E::RedundantIke { .. }
+            | E::OutOfStep { .. } => self.fmt_create_child_sa(f),
             _ => self.fmt_life(f),
         }
     }
@@ -457,6 +499,48 @@ impl StoryEvent {
         }
     }
 
+    fn fmt_create_child_sa(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InitiatingChild { ike, replaces: None } => {
+                write!(f, "initiating Child SA using IKE SA {ike}")
+            }
+            Self::InitiatingChild { ike, replaces: Some(old) } => {
+                write!(f, "initiating rekey to replace Child SA {old} using IKE SA {ike}")
+            }
+            Self::SentCreateChildRequest { ike, rekeys, child } => {
+                match rekeys {
+                    None => f.write_str("sent CREATE_CHILD_SA request to create Child SA")?,
+                    Some(old) => {
+                        write!(f, "sent CREATE_CHILD_SA request to rekey Child SA {old}")?;
+                    }
+                }
+                let word = protocol_word(child.protocol, child.encapsulated);
+                let traffic = Traffic(&child.local_ts, &child.remote_ts);
+                write!(f, " using IKE SA {ike} {{{word} <{}}} {traffic}", child.spi_in)
+            }
+            Self::InitiatingIkeRekey { ike } => {
+                write!(f, "initiating rekey to replace IKE SA {ike} using IKE SA {ike}")
+            }
+            Self::SentIkeRekeyRequest { ike } => {
+                write!(f, "sent CREATE_CHILD_SA request to rekey IKE SA {ike} (using IKE SA {ike})")
+            }
+            Self::RekeyedIke { initiator, old, suite } => {
+                write!(f, "{} rekeyed IKE SA {old} {}", role(*initiator), describe_ike(suite))
+            }
+            Self::IkeRekeyFailed { why } => write!(f, "IKE SA not rekeyed: {why}"),
+            Self::RedundantChild { rival, ours } => {
+                let who = if *ours { "we delete" } else { "the peer deletes" };
+                write!(f, "both ends have rekeyed; {who} this Child SA, {rival} stays")
+            }
+            Self::RedundantIke { rival, ours } => {
+                let who = if *ours { "we delete" } else { "the peer deletes" };
+                write!(f, "both ends have rekeyed; {who} this IKE SA, {rival} stays")
+            }
+            Self::OutOfStep { why } => write!(f, "closing the IKE SA: {why}"),
+            _ => Ok(()),
+        }
+    }
+
     fn fmt_life(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Debug(text) => f.write_str(text),
@@ -507,15 +591,14 @@ impl StoryEvent {
                 write!(f, "received unauthenticated {notify}; asking whether the peer is alive")
             }
             Self::LifetimeOver => f.write_str("IKE SA lifetime is over; deleting it"),
-            Self::SoftExpire { child } => {
-                write!(f, "received soft EXPIRE for Child SA {child}; rekeying is not possible yet")
+            Self::SoftExpire { child, rekeys } => {
+                let (yes, then) = if *rekeys { ("yes", "; replacing") } else { ("no", "") };
+                write!(f, "received soft EXPIRE for Child SA {child} rekey={yes}{then}")
             }
             Self::HardExpire { child } => write!(f, "received hard EXPIRE for Child SA {child}"),
-            Self::RekeyDue => f.write_str("rekeying is due, and not possible yet"),
             Self::AddressChanged { remote } => {
                 write!(f, "peer's address changed to {}", Endpoint(*remote))
             }
-            Self::Unsupported { what } => write!(f, "{what} is not implemented yet"),
             _ => Ok(()),
         }
     }
@@ -527,11 +610,14 @@ fn fmt_child(up: &ChildUp, dpd: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result
         IpsecMode::Tunnel => "tunnel",
         IpsecMode::Transport => "transport",
     };
+    let who = role(up.initiator);
+    match up.replaces {
+        None => write!(f, "{who} established Child SA using {}", up.ike)?,
+        Some(old) => write!(f, "{who} rekeyed Child SA {old} using {}", up.ike)?,
+    }
     write!(
         f,
-        "{} established Child SA using {}; IPsec {mode} {} {{{}{}=>{} <{} xfrm={}",
-        role(up.initiator),
-        up.ike,
+        "; IPsec {mode} {} {{{}{}=>{} <{} xfrm={}",
         Traffic(&up.local_ts, &up.remote_ts),
         protocol_word(up.protocol, up.encapsulated),
         if up.suite.esn { "/ESN" } else { "" },

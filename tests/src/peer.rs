@@ -90,8 +90,8 @@ pub enum Report {
     Started(SerialNo),
     /// A Child SA stands.
     Up(Box<ChildUp>),
-    /// A Child SA is down.
-    Down(SerialNo, DownReason),
+    /// A Child SA is down, and what has replaced it.
+    Down(SerialNo, DownReason, Option<SerialNo>),
     /// An IKE SA has ended.
     Finished(SerialNo, Finish),
     /// A keepalive went out.
@@ -331,8 +331,8 @@ impl Peer {
                 self.reports.push(Report::Started(child));
             }
             Output::Child(ChildEvent::Up(up)) => self.reports.push(Report::Up(up)),
-            Output::Child(ChildEvent::Down { child, reason, .. }) => {
-                self.reports.push(Report::Down(child, reason));
+            Output::Child(ChildEvent::Down { child, reason, replaced_by, .. }) => {
+                self.reports.push(Report::Down(child, reason, replaced_by));
             }
             Output::Established(established) => {
                 self.reports.push(Report::Established(established));
@@ -419,10 +419,26 @@ impl Peer {
     #[must_use]
     pub fn downs(&self) -> Vec<DownReason> {
         let down = |report: &Report| match report {
-            Report::Down(_, reason) => Some(reason.clone()),
+            Report::Down(_, reason, _) => Some(reason.clone()),
             _ => None,
         };
         self.reports.iter().filter_map(down).collect()
+    }
+
+    /// What has replaced a Child SA, as it was reported.
+    #[must_use]
+    pub fn replaced(&self, old: SerialNo) -> Option<SerialNo> {
+        self.reports.iter().find_map(|report| match report {
+            Report::Down(child, _, by) if *child == old => *by,
+            _ => None,
+        })
+    }
+
+    /// Its Child SAs, larval ones included.
+    #[must_use]
+    pub fn children(&self) -> Vec<SerialNo> {
+        let children = self.sas.values().flat_map(|sa| sa.summary().children);
+        children.map(|child| child.serial).collect()
     }
 
     /// Whether a line of its log has this in it.

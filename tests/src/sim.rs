@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::net::{Dice, Faults, Net};
 use crate::peer::{Effects, Peer, Report, child_policy, ike_policy};
 use pluto_connections::SerialNo;
-use pluto_states::{Datagram, Input, Instant, Request};
+use pluto_states::{Datagram, IkeSa, Input, Instant, KernelResult, Request};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -89,6 +89,25 @@ impl Sim {
         let now = self.clock.now();
         let effects = self.peers[host].order(now, serial, request);
         self.carry_out(host, effects);
+    }
+
+    /// A host's kernel says that a lifetime is over.
+    pub fn expire(&mut self, host: usize, child: SerialNo, hard: bool) {
+        let now = self.clock.now();
+        let holds = |sa: &&IkeSa| sa.summary().children.iter().any(|c| c.serial == child);
+        let serial = self.peers[host].sas.values().find(holds).map(IkeSa::serial);
+        let Some(serial) = serial else { return };
+        let expired = Input::KernelDone(KernelResult::Expired { child, hard });
+        let effects = self.peers[host].input(now, serial, expired);
+        self.carry_out(host, effects);
+    }
+
+    /// What both hosts have logged, for messages of failed tests.
+    #[must_use]
+    pub fn story(&self) -> String {
+        let [west, east] = &self.peers;
+        let lines = |peer: &Peer| peer.log.join("\n  ");
+        format!("\nwest:\n  {}\neast:\n  {}", lines(west), lines(east))
     }
 
     /// A datagram, as its sender would send it, arrives at once.

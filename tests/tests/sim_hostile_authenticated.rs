@@ -332,12 +332,12 @@ fn d6_a_peer_that_does_not_accept_us_afterwards_ends_the_ike_sa() {
 }
 
 #[test]
-fn create_child_sa_is_declined_and_the_ike_sa_stays() {
+fn a_child_sa_without_pfs_is_refused_where_pfs_is_configured_and_the_ike_sa_stays() {
     let mut stage = Stage::established(1);
     let mut payloads = stage.auth_payloads(&fqdn("west")).split_off(3);
     payloads.push(Payload::Nonce(vec![1; 32]));
     let said = stage.ask(ExchangeType::CREATE_CHILD_SA, 2, &payloads);
-    assert_eq!(notifies(&said[0]), [NotifyType::NO_ADDITIONAL_SAS]);
+    assert_eq!(notifies(&said[0]), [NotifyType::NO_PROPOSAL_CHOSEN]);
     assert!(stage.believes());
 }
 

@@ -645,10 +645,11 @@ fn the_end_of_a_lifetime_ends_the_ike_sa_and_is_told() {
     let mut sim = Sim::calm(1);
     let life = Duration::from_secs(3600);
     sim.west().ike.lifetimes.life = life;
+    sim.west().ike.lifetimes.rekey = false;
     let mut sim = establish(sim);
     let deadlines = sim.peers[0].sas.values().next().unwrap().summary().deadlines;
     let names: Vec<_> = deadlines.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["REKEY", "REPLACE"]);
+    assert_eq!(names, ["EXPIRE"]);
     sim.run_for(life + Duration::from_secs(1));
     assert_eq!(sim.peers[0].finishes(), [Finish::Expired]);
     assert_eq!(sim.peers[0].downs(), [DownReason::Expired]);

@@ -1,5 +1,5 @@
-//! A Child SA within IKE_AUTH (and, later, CREATE_CHILD_SA): what is offered, chosen,
-//! narrowed, installed.
+//! A Child SA within IKE_AUTH and CREATE_CHILD_SA: what is offered, chosen, narrowed,
+//! installed.
 
 use super::authentication::Authenticated;
 use super::ike_sa_init::notifications;
@@ -13,7 +13,7 @@ use crate::{
 use pluto_connections::proposal::ChosenChild;
 use pluto_connections::{AddressRange, ChildPolicy, Id, IpsecMode, Selector, SerialNo, narrow};
 use pluto_crypto::{ChildKeys, ChildSuite, Error, Secret};
-use pluto_wire::numbers::{NotifyType, PrfId, ProtocolId};
+use pluto_wire::numbers::{KeId, NotifyType, PrfId, ProtocolId};
 use pluto_wire::v2::{Notify, Payload, Proposal, SaPayload, TrafficSelector};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -85,10 +85,11 @@ pub(crate) fn begin(cx: &mut Cx<'_, '_>, policy: &Arc<ChildPolicy>) -> SerialNo 
     serial
 }
 
-/// SA, TSi, TSr and the notifications of our request.
-pub(crate) fn offer(policy: &ChildPolicy, spi: ChildSpi) -> Vec<Payload> {
+/// SA, TSi, TSr and the notifications of our request. `ke` are the key exchange methods of
+/// CREATE_CHILD_SA, none in IKE_AUTH.
+pub(crate) fn offer(policy: &ChildPolicy, spi: ChildSpi, ke: Option<&[KeId]>) -> Vec<Payload> {
     let mut payloads = vec![
-        Payload::Sa(policy.proposals.to_wire(spi.0.to_be_bytes(), None)),
+        Payload::Sa(policy.proposals.to_wire(spi.0.to_be_bytes(), ke)),
         Payload::TsI(policy.local_ts.iter().map(Selector::to_wire).collect()),
         Payload::TsR(policy.remote_ts.iter().map(Selector::to_wire).collect()),
     ];
@@ -112,8 +113,9 @@ pub(crate) fn answer(
     cx: &Cx<'_, '_>,
     policy: &ChildPolicy,
     request: &ChildPayloads,
+    ke: Option<&[KeId]>,
 ) -> Result<(Settled, Reply), Refusal> {
-    let chosen = policy.proposals.choose(&request.sa, None).map_err(|none| {
+    let chosen = policy.proposals.choose(&request.sa, ke).map_err(|none| {
         let why =
             format!("no Child SA proposal chosen from {}; ours are {}", none.remote, none.local);
         Refusal::child(Cause::Incompatible, NotifyType::NO_PROPOSAL_CHOSEN, why)
@@ -166,8 +168,12 @@ impl Reply {
 ///
 /// # Errors
 /// It is not; the peer must be told with a Delete, for it has installed the Child SA.
-pub(crate) fn accept(policy: &ChildPolicy, response: &ChildPayloads) -> Result<Settled, Refusal> {
-    let chosen = policy.proposals.check_choice(&response.sa, None).map_err(|_| {
+pub(crate) fn accept(
+    policy: &ChildPolicy,
+    response: &ChildPayloads,
+    ke: Option<&[KeId]>,
+) -> Result<Settled, Refusal> {
+    let chosen = policy.proposals.check_choice(&response.sa, ke).map_err(|_| {
         let why = "it chose a Child SA proposal that we did not make".into();
         Refusal::child(Cause::Misbehaved, NotifyType::NO_PROPOSAL_CHOSEN, why)
     })?;
@@ -326,6 +332,7 @@ pub(crate) fn install(
     settled: Settled,
     source: &KeySource<'_>,
     initiator: bool,
+    replaces: Option<SerialNo>,
 ) -> Result<(), Error> {
     let keys = ChildKeys::derive(
         source.prf,
@@ -349,7 +356,7 @@ pub(crate) fn install(
         child: serial,
         ike,
         policy: Arc::clone(&policy),
-        replaces: None,
+        replaces,
         initiator,
         protocol: settled.protocol,
         mode: settled.mode,
@@ -383,7 +390,7 @@ pub(crate) fn install(
         integ_key_out,
         local_ts: settled.local_ts,
         remote_ts: settled.remote_ts,
-        replaces: None,
+        replaces,
     })));
     Ok(())
 }
@@ -394,11 +401,15 @@ pub(crate) fn up(cx: &mut Cx<'_, '_>, serial: SerialNo) {
     let dpd = cx.sa.policy.dpd_delay.is_some();
     let Some(child) = cx.sa.child(serial) else { return };
     let Some(up) = child.up.clone() else { return };
+    let replaces = up.replaces;
     child.state = ChildState::Established;
     child.life = Life::begin(now, &child.policy.lifetimes, up.initiator, fuzz);
     let child = child.clone();
     cx.child_story(&child, StoryEvent::EstablishedChild { up: Arc::clone(&up), dpd });
     cx.out.push(Output::Child(ChildEvent::Up(Box::new(ChildUp::clone(&up)))));
+    if let Some(old) = replaces.and_then(|old| cx.sa.child(old)) {
+        old.replaced(serial, now);
+    }
 }
 
 /// How much of the fuzz an SA gets, 0 to 1000 per mille.

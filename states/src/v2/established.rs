@@ -2,16 +2,16 @@
 
 use super::authentication::Authenticated;
 use super::child;
+use super::create_child_sa::{Ours, Theirs};
 use super::ike_sa_init::Keyed;
 use super::state::State;
 use crate::child_sa::{ChildState, Life};
 use crate::common::{Cue, Cx, Task, Timers};
 use crate::protection::Protection;
-use crate::{
-    ChildEvent, ChildSpi, DownReason, Finish, IkeEstablished, Instant, Output, StoryEvent,
-};
-use pluto_connections::{ChildPolicy, Id, SerialNo};
-use pluto_crypto::Secret;
+use crate::{ChildSpi, DownReason, Finish, IkeEstablished, Instant, Output, StoryEvent};
+use pluto_connections::{Id, SerialNo};
+use pluto_crypto::{IkeKeys, Secret};
+use pluto_wire::numbers::PrfId;
 use pluto_wire::numbers::{ExchangeType, ProtocolId};
 use pluto_wire::v2::{Delete, Notify, Payload};
 use std::sync::Arc;
@@ -20,30 +20,25 @@ use std::time::Duration;
 /// How long a refusal of IKE_AUTH is repeated: three retransmissions of the peer's.
 const LINGER: Duration = Duration::from_secs(4);
 
-/// Both have proved who they are.
+/// Both have proved who they are. One exchange of ours and one of the peer's may be under
+/// way at the same time; each waits for its own jobs, kernel answers and messages.
 #[derive(Debug, Clone)]
 pub(crate) struct Established {
     pub(crate) protection: Protection,
-    kept: Arc<Kept>,
-    /// What the request that waits for its response is for.
-    doing: Option<Doing>,
+    pub(super) kept: Arc<Kept>,
+    /// The exchange that we have begun.
+    pub(super) ours: Option<Ours>,
+    /// The request of the peer's that is not answered yet.
+    pub(super) theirs: Option<Theirs>,
 }
 
-/// What rekeying will need of the exchanges that are over.
-#[derive(Debug)]
-struct Kept {
-    #[allow(dead_code, reason = "CREATE_CHILD_SA derives the keys of new SAs from it")]
-    d: Secret,
-    proof: Authenticated,
-}
-
-/// What a request of ours is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doing {
-    Liveness,
-    DeleteChild(SerialNo, Cue),
-    /// The peer is told of something that is over for us.
-    Telling,
+/// What later exchanges need of those that are over.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    /// The keys of new SAs are derived from it, with this function.
+    pub(super) d: Secret,
+    pub(super) prf: PrfId,
+    pub(super) proof: Authenticated,
 }
 
 /// Our Delete for the IKE SA is on the way.
@@ -60,7 +55,7 @@ pub(crate) struct Lingering {
 }
 
 /// A Delete for the IKE SA itself (RFC 7296, 1.4.1).
-fn delete_ike() -> Payload {
+pub(super) fn delete_ike() -> Payload {
     Payload::Delete(Delete { protocol: ProtocolId::IKE, spis: Vec::new() })
 }
 
@@ -97,8 +92,20 @@ impl Established {
             initial_contact,
             initiator,
         }));
-        let kept = Arc::new(Kept { d: keyed.keys.d.clone(), proof });
-        Self { protection: keyed.protection.clone(), kept, doing: None }
+        let kept = Kept { d: keyed.keys.d.clone(), prf: keyed.init.suite.prf, proof };
+        let (protection, kept) = (keyed.protection.clone(), Arc::new(kept));
+        Self { protection, kept, ours: None, theirs: None }
+    }
+
+    /// What takes the place of an IKE SA that was rekeyed: the same peer, new keys.
+    pub(super) fn successor(
+        keys: &IkeKeys,
+        prf: PrfId,
+        protection: Protection,
+        proof: Authenticated,
+    ) -> Self {
+        let kept = Arc::new(Kept { d: keys.d.clone(), prf, proof });
+        Self { protection, kept, ours: None, theirs: None }
     }
 
     /// Proof of who the peer is.
@@ -106,17 +113,37 @@ impl Established {
         &self.kept.proof
     }
 
+    /// Whether another exchange of ours may begin.
+    pub(crate) fn is_free(&self, cx: &Cx<'_, '_>) -> bool {
+        self.ours.is_none() && self.theirs.is_none() && !cx.sa.window.is_waiting()
+    }
+
     /// Does what waits, now that a step is over.
     pub(crate) fn go_on(mut self, cx: &mut Cx<'_, '_>) -> State {
         for policy in std::mem::take(&mut cx.sa.wanted) {
-            refuse_to_create(cx, &policy);
+            cx.enqueue(Task::CreateChild(policy));
         }
-        while !cx.sa.window.is_waiting() && !cx.sa.tasks.is_empty() {
+        // What ours has made and what theirs has made can be compared now.
+        match self.ours.take() {
+            Some(Ours::Child(made)) if made.is_ready() && self.theirs.is_none() => {
+                made.installed(&mut self, cx);
+            }
+            Some(Ours::Ike(made)) if made.is_ready() && self.theirs.is_none() => {
+                return made.decide(self, cx);
+            }
+            ours => self.ours = ours,
+        }
+        while self.is_free(cx) && !cx.sa.tasks.is_empty() {
             match cx.sa.tasks.remove(0) {
                 Task::DeleteIke => return self.delete(cx, Finish::Deleted),
                 Task::DeleteChild(serial, cue) => self.delete_child(cx, serial, cue),
+                Task::CreateChild(policy) => self.create_child(cx, &policy),
+                Task::AskAgain(serial) => self.ask_again(cx, serial),
+                Task::Recreate(serial) => self.recreate_child(cx, serial),
+                Task::RekeyChild(serial) => self.rekey_child(cx, serial),
+                Task::RekeyIke => self.rekey_ike(cx),
                 Task::Liveness => {
-                    self.doing = Some(Doing::Liveness);
+                    self.ours = Some(Ours::Liveness);
                     cx.story(StoryEvent::Liveness);
                     if let Err(error) = self.informational(cx, &[]) {
                         return fail(cx, error);
@@ -145,8 +172,13 @@ impl Established {
         end_with(cx, self.protection, vec![delete_ike()], finish)
     }
 
-    fn delete_child(&mut self, cx: &mut Cx<'_, '_>, serial: SerialNo, cue: Cue) {
+    pub(super) fn delete_child(&mut self, cx: &mut Cx<'_, '_>, serial: SerialNo, cue: Cue) {
         let ike = cx.sa.serial;
+        let Some(child) = cx.sa.child(serial) else { return };
+        // Who wants it gone means what has replaced it, too; the replaced one goes anyway.
+        if let Some(by) = child.replaced_by.filter(|_| cue != Cue::Replaced) {
+            cx.enqueue(Task::DeleteChild(by, cue));
+        }
         let Some(child) = cx.sa.child(serial) else { return };
         if child.state == ChildState::Deleting {
             return;
@@ -155,9 +187,10 @@ impl Established {
         child.life = Life::default();
         let child = child.clone();
         let Some(spi_in) = child.spi_in else { return cx.child_down(serial, cue.reason()) };
-        self.doing = Some(Doing::DeleteChild(serial, cue));
+        self.ours = Some(Ours::DeleteChild(serial, cue));
         if let Err(error) = self.informational(cx, &[delete_child(child.protocol, spi_in)]) {
             cx.debug(error);
+            self.ours = None;
             return cx.child_down(serial, cue.reason());
         }
         cx.child_story(&child, StoryEvent::SentDeleteChild { ike, larval: child.up.is_none() });
@@ -169,18 +202,21 @@ impl Established {
         let Some(child) = cx.sa.child(serial).map(|child| child.clone()) else { return };
         cx.child_down(serial, reason);
         let Some(spi_in) = child.spi_in else { return };
-        self.doing = Some(Doing::Telling);
+        self.ours = Some(Ours::Telling);
         let ike = cx.sa.serial;
         match self.informational(cx, &[delete_child(child.protocol, spi_in)]) {
             Ok(()) => cx.child_story(&child, StoryEvent::SentDeleteChild { ike, larval: true }),
-            Err(error) => cx.debug(error),
+            Err(error) => {
+                self.ours = None;
+                cx.debug(error);
+            }
         }
     }
 
-    /// The response to what we were doing has come.
+    /// The response to an INFORMATIONAL request has come.
     pub(crate) fn answered(mut self, cx: &mut Cx<'_, '_>) -> State {
         cx.sa.window.response_accepted();
-        if let Some(Doing::DeleteChild(serial, cue)) = self.doing.take() {
+        if let Some(Ours::DeleteChild(serial, cue)) = self.ours.take() {
             if let Some(child) = cx.sa.child(serial).map(|child| child.clone()) {
                 cx.child_story(&child, StoryEvent::ChildDeleted);
             }
@@ -190,24 +226,14 @@ impl Established {
     }
 }
 
-fn fail(cx: &mut Cx<'_, '_>, why: String) -> State {
+pub(super) fn fail(cx: &mut Cx<'_, '_>, why: String) -> State {
     cx.story(StoryEvent::FatalInState { state: "ESTABLISHED_IKE_SA", why: why.clone() });
     cx.failed(why);
     State::Finished
 }
 
-/// CREATE_CHILD_SA as initiator is a later issue.
-pub(crate) fn refuse_to_create(cx: &mut Cx<'_, '_>, policy: &Arc<ChildPolicy>) {
-    let (child, connection) = (cx.env.serials.next_serial(), policy.connection);
-    let what = "CREATE_CHILD_SA for another Child SA";
-    cx.story(StoryEvent::Unsupported { what });
-    cx.out.push(Output::Child(ChildEvent::Started { child, connection }));
-    let reason = DownReason::Unacceptable(format!("{what} is not implemented yet"));
-    cx.out.push(Output::Child(ChildEvent::Down { child, connection, reason, replaced_by: None }));
-}
-
 /// Ends an IKE SA with a last request.
-fn end_with(
+pub(super) fn end_with(
     cx: &mut Cx<'_, '_>,
     mut protection: Protection,
     payloads: Vec<Payload>,
@@ -215,6 +241,7 @@ fn end_with(
 ) -> State {
     cx.sa.timers = Timers::default();
     cx.sa.tasks.clear();
+    cx.sa.postponed.clear();
     if let Err(error) = cx.request(&mut protection, ExchangeType::INFORMATIONAL, &payloads) {
         cx.debug(error.to_string());
         cx.finished(finish, &DownReason::IkeEnded);

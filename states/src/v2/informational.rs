@@ -29,7 +29,11 @@ pub(crate) fn process_request(
         .find(|notify| *notify == NotifyType::AUTHENTICATION_FAILED);
     let ends = deletes_ike || rejected.is_some();
     // RFC 7296, 1.4.1: Deletes for Child SAs are not answered when the IKE SA goes.
-    let answer = if ends { Vec::new() } else { delete_children(cx, payloads) };
+    let mut unknown = Vec::new();
+    let answer = if ends { Vec::new() } else { delete_children(cx, payloads, &mut unknown) };
+    if let State::Established(established) = &mut state {
+        established.unknown_deleted(&unknown);
+    }
     let Some(protection) = protection_mut(&mut state) else { return state };
     if let Err(error) = cx.respond(protection, ExchangeType::INFORMATIONAL, path, &answer) {
         cx.debug(error.to_string());
@@ -42,11 +46,15 @@ pub(crate) fn process_request(
         }
         // RFC 7296, 2.25.2: both close at once; ours has become needless.
         (None, State::Deleting(deleting)) if ends => deleting.end(cx),
-        (None, _) if ends => {
+        (None, state) if ends => {
             cx.story(StoryEvent::PeerDeletedIke);
+            if let State::Established(established) = state {
+                established.peer_deleted(cx);
+            }
             cx.finished(Finish::PeerDeleted, &DownReason::PeerDeleted);
             State::Finished
         }
+        (None, State::Established(established)) => established.go_on(cx),
         (None, state) => state,
     }
 }
@@ -60,7 +68,11 @@ pub(crate) fn protection_mut(state: &mut State) -> Option<&mut Protection> {
 }
 
 /// Child SAs that the peer deletes, and the Deletes for the other directions.
-fn delete_children(cx: &mut Cx<'_, '_>, payloads: &[Payload]) -> Vec<Payload> {
+fn delete_children(
+    cx: &mut Cx<'_, '_>,
+    payloads: &[Payload],
+    unknown: &mut Vec<(ProtocolId, ChildSpi)>,
+) -> Vec<Payload> {
     let mut answer: Vec<Delete> = Vec::new();
     for payload in payloads {
         let Payload::Delete(delete) = payload else { continue };
@@ -74,12 +86,17 @@ fn delete_children(cx: &mut Cx<'_, '_>, payloads: &[Payload]) -> Vec<Payload> {
             };
             let Some(child) = cx.sa.children.iter().find(named).cloned() else {
                 cx.debug(format!("peer deletes {} {spi_out}, which is not here", delete.protocol));
+                unknown.push((delete.protocol, spi_out));
                 continue;
             };
             cx.child_story(&child, StoryEvent::PeerDeletedChild { spi: spi_out });
             // RFC 7296, 1.4.1: when both Deletes cross, neither is answered with one.
             let crossing = child.state == ChildState::Deleting;
-            let reason = if crossing { DownReason::Requested } else { DownReason::PeerDeleted };
+            let reason = match (child.replaced_by, crossing) {
+                (Some(_), _) => DownReason::Replaced,
+                (None, true) => DownReason::Requested,
+                (None, false) => DownReason::PeerDeleted,
+            };
             cx.child_down(child.serial, reason);
             if let (false, Some(spi_in)) = (crossing, child.spi_in) {
                 note(&mut answer, child.protocol, spi_in);

@@ -8,5 +8,6 @@ pub(crate) mod ike_auth;
 pub(crate) mod ike_sa_init;
 pub(crate) mod informational;
 pub(crate) mod receive;
+pub(crate) mod rekey_ike;
 pub(crate) mod state;
 pub(crate) mod table;

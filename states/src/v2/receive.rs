@@ -50,6 +50,12 @@ pub(crate) fn datagram(cx: &mut Cx<'_, '_>, state: State, datagram: Datagram) ->
     if state.is_busy() {
         return hold(cx, state, &header, datagram);
     }
+    if let (State::Established(established), MessageRole::Request) = (&state, role)
+        && established.is_answering()
+    {
+        cx.debug("dropping request: it is being answered");
+        return state;
+    }
     // Before anything is computed for it.
     if !table::expects(state.waiting(), header.exchange, role) {
         cx.debug(format!("dropping {} {role}: not expected now", header.exchange));
@@ -386,7 +392,10 @@ fn process(
             waiting.rejected(cx, payloads)
         }
         (Processor::CreateChildSaRequest, state) => {
-            create_child_sa::process_request(cx, state, path)
+            create_child_sa::process_request(cx, state, path, payloads)
+        }
+        (Processor::CreateChildSaResponse, state) => {
+            create_child_sa::process_response(cx, state, payloads)
         }
         (Processor::InformationalRequest, state) => {
             informational::process_request(cx, state, path, payloads)
@@ -414,6 +423,9 @@ fn refused(
         },
         (MessageRole::Response, State::AwaitAuthResponse(waiting)) => waiting.refuse(cx, refusal),
         (MessageRole::Request, state) => refuse_request(cx, state, path, exchange, refusal),
+        (MessageRole::Response, state) if exchange == ExchangeType::CREATE_CHILD_SA => {
+            create_child_sa::refuse_response(cx, state, refusal.why.clone())
+        }
         // An answer is an answer: what it says beside that does not matter.
         (MessageRole::Response, state) => informational::process_response(cx, state),
     }

@@ -72,10 +72,18 @@ impl State {
         }
     }
 
-    /// Whether it waits for a job, a question or the kernel.
+    /// Whether nothing is received until a job, a question or the kernel has answered.
     pub(crate) fn is_busy(&self) -> bool {
         !matches!(self, Self::Idle | Self::Lingering(_) | Self::Finished)
             && self.waiting() == Waiting::Nothing
+    }
+
+    /// Whether a job, a question or the kernel is waited for.
+    pub(crate) fn awaits_us(&self) -> bool {
+        match self {
+            Self::Established(established) => established.awaits_us(),
+            state => state.is_busy(),
+        }
     }
 
     /// Whether it is busy with a response, so that a request of the peer must wait.

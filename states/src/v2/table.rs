@@ -53,6 +53,7 @@ pub(crate) enum Processor {
     IkeAuthResponse,
     IkeAuthRejection,
     CreateChildSaRequest,
+    CreateChildSaResponse,
     InformationalRequest,
     InformationalResponse,
 }
@@ -178,15 +179,37 @@ static TABLE: &[Row] = &[
         processor: Processor::IkeAuthRejection,
         story: "initiator: process IKE_AUTH rejection",
     },
+    // CP, which some peers send in rekeyings, has no meaning here and is ignored.
     Row {
         waiting: &[Waiting::Established, Waiting::Deleting],
         exchange: X::CREATE_CHILD_SA,
         message: Request,
-        required: &[P::SA, P::NONCE],
+        required: &[P::SA, P::NONCE, P::TSI, P::TSR],
         without: &[],
-        optional: &[P::KE, P::TSI, P::TSR, P::NOTIFY],
+        optional: &[P::KE, P::NOTIFY],
         processor: Processor::CreateChildSaRequest,
-        story: "process CREATE_CHILD_SA request",
+        story: "process CREATE_CHILD_SA request for a Child SA",
+    },
+    Row {
+        waiting: &[Waiting::Established, Waiting::Deleting],
+        exchange: X::CREATE_CHILD_SA,
+        message: Request,
+        required: &[P::SA, P::NONCE, P::KE],
+        without: &[P::TSI, P::TSR],
+        optional: &[P::NOTIFY],
+        processor: Processor::CreateChildSaRequest,
+        story: "process CREATE_CHILD_SA request for the IKE SA",
+    },
+    // What is missing in it is known by who waits for it.
+    Row {
+        waiting: &[Waiting::Established],
+        exchange: X::CREATE_CHILD_SA,
+        message: Response,
+        required: &[],
+        without: &[],
+        optional: &[P::SA, P::NONCE, P::KE, P::TSI, P::TSR, P::NOTIFY],
+        processor: Processor::CreateChildSaResponse,
+        story: "process CREATE_CHILD_SA response",
     },
     Row {
         waiting: &[Waiting::Established, Waiting::Deleting],

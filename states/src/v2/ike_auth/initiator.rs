@@ -184,7 +184,7 @@ fn send_request(
     if let Some(child) = child.and_then(|serial| cx.sa.child(serial))
         && let Some(spi_in) = child.spi_in
     {
-        payloads.extend(child::offer(&child.policy, spi_in));
+        payloads.extend(child::offer(&child.policy, spi_in, None));
         offered = Some(Box::new(ChildOffer {
             child: child.serial,
             protocol: child.protocol,
@@ -364,16 +364,18 @@ fn first_child(
         cx.child_story(&child, StoryEvent::ChildRejectedByPeer { exchange, notify });
         return Err(Rejected::ByPeer(DownReason::Refused(notify.to_string())));
     };
-    let installed = child::accept(&child.policy, payloads).map_err(|r| r.why).and_then(|settled| {
-        let source = KeySource {
-            prf: keyed.init.suite.prf,
-            d: &keyed.keys.d,
-            shared: None,
-            ni: &keyed.init.ni,
-            nr: &keyed.init.nr,
-        };
-        child::install(cx, proof, serial, settled, &source, true).map_err(|e| e.to_string())
-    });
+    let installed =
+        child::accept(&child.policy, payloads, None).map_err(|r| r.why).and_then(|settled| {
+            let source = KeySource {
+                prf: keyed.init.suite.prf,
+                d: &keyed.keys.d,
+                shared: None,
+                ni: &keyed.init.ni,
+                nr: &keyed.init.nr,
+            };
+            child::install(cx, proof, serial, settled, &source, true, None)
+                .map_err(|e| e.to_string())
+        });
     installed.map_err(|why| {
         cx.child_story(&child, StoryEvent::ChildRejectedByUs { why: why.clone() });
         Rejected::ByUs(DownReason::Unacceptable(why))

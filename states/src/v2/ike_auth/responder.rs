@@ -337,7 +337,7 @@ fn settle_child(
         }
         None => return Err(unacceptable("the connection has no Child SA".into())),
     };
-    let (settled, reply) = child::answer(cx, &policy, payloads)?;
+    let (settled, reply) = child::answer(cx, &policy, payloads, None)?;
     Ok((policy, settled, reply))
 }
 
@@ -357,7 +357,7 @@ impl AwaitResponderSpi {
                     ni: &keyed.init.ni,
                     nr: &keyed.init.nr,
                 };
-                match child::install(cx, &accepted.proof, child, settled, &source, false) {
+                match child::install(cx, &accepted.proof, child, settled, &source, false, None) {
                     Ok(()) => {
                         let waiting = AwaitResponderInstall { accepted, child, reply };
                         State::AwaitResponderInstall(Box::new(waiting))

@@ -92,7 +92,7 @@ pub(crate) fn refuse(
 
 /// Our choice. Where the peer's guess of a key exchange method is as acceptable as the one
 /// that we prefer, it is taken, because that saves a round trip.
-fn choose(proposals: &IkeProposals, offer: &Offer<'_>) -> Result<ChosenIke, NoProposal> {
+pub(crate) fn choose(proposals: &IkeProposals, offer: &Offer<'_>) -> Result<ChosenIke, NoProposal> {
     let preferred = proposals.choose(offer.sa)?;
     if preferred.suite.ke == offer.ke.method || !proposals.offers_ke(offer.ke.method) {
         return Ok(preferred);

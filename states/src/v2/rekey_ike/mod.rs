@@ -1,0 +1,129 @@
+//! Rekeying of the IKE SA itself (RFC 7296, 1.3.2, 2.8 and 2.18): a successor with keys of
+//! its own and message ids from 0, which inherits the Child SAs; who has begun deletes the
+//! old one.
+
+pub(crate) mod initiator;
+pub(crate) mod responder;
+
+use super::create_child_sa::Nonces;
+use super::established::Established;
+use super::state::State;
+use crate::child_sa::{Life, REPLACED_LINGERS};
+use crate::common::{Common, Cx, Task, Timers};
+use crate::protection::Protection;
+use crate::v2::child;
+use crate::{IkeSa, Output, StoryEvent};
+use pluto_connections::SerialNo;
+use pluto_crypto::{Error, IkeKeys, IkeSuite, Secret};
+use pluto_wire::IkeSpis;
+use pluto_wire::numbers::ProtocolId;
+use pluto_wire::v2::Payload;
+use std::sync::Arc;
+
+/// An IKE SA that may take the place of the one that made it.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    serial: SerialNo,
+    spis: IkeSpis,
+    initiator: bool,
+    suite: IkeSuite,
+    keys: Arc<IkeKeys>,
+    protection: Protection,
+    nonces: Nonces,
+}
+
+impl Candidate {
+    /// Derives its keys (RFC 7296, 2.18).
+    ///
+    /// # Errors
+    /// An algorithm is not implemented.
+    fn derive(
+        established: &Established,
+        serial: SerialNo,
+        spis: IkeSpis,
+        initiator: bool,
+        suite: IkeSuite,
+        shared: &Secret,
+        nonces: Nonces,
+    ) -> Result<Self, Error> {
+        let kept = &established.kept;
+        let keys = IkeKeys::derive_rekeyed(
+            kept.prf, &kept.d, &suite, shared, &nonces.ni, &nonces.nr, spis,
+        )?;
+        let protection = Protection::new(&suite, &keys, initiator)?;
+        Ok(Self { serial, spis, initiator, suite, keys: Arc::new(keys), protection, nonces })
+    }
+
+    /// A new IKE SA with the same peer, without anything of the old one's.
+    fn begin(&self, cx: &mut Cx<'_, '_>, established: &Established) -> (Common, Established) {
+        let policy = Arc::clone(&cx.sa.policy);
+        let (now, fuzz) = (cx.now(), child::fuzz(cx));
+        let mut common = Common::new(self.serial, Arc::clone(&policy), self.initiator, cx.sa.path);
+        common.spis = self.spis;
+        common.nat = cx.sa.nat;
+        common.fragments.agreed = cx.sa.fragments.agreed;
+        common.fragments.shrunk = cx.sa.fragments.shrunk;
+        common.suite = Some(self.suite);
+        common.remote_id = cx.sa.remote_id.clone();
+        common.timers = Timers {
+            life: Life::begin(now, &policy.lifetimes, self.initiator, fuzz),
+            keepalive: cx.sa.timers.keepalive,
+            liveness: policy.dpd_delay.map(|delay| now.after(delay)),
+            ..Timers::default()
+        };
+        let proof = established.kept.proof.clone();
+        let protection = self.protection.clone();
+        let next = Established::successor(&self.keys, self.suite.prf, protection, proof);
+        (common, next)
+    }
+
+    /// It takes the place: the Child SAs and what is still to be done are its own now.
+    fn succeed(self, cx: &mut Cx<'_, '_>, established: &Established) {
+        let (mut common, next) = self.begin(cx, established);
+        common.children = std::mem::take(&mut cx.sa.children);
+        common.postponed = std::mem::take(&mut cx.sa.postponed);
+        let now = cx.now();
+        let moved = std::mem::take(&mut cx.sa.tasks).into_iter().map(|task| (now, task));
+        common.postponed.extend(moved.filter(|(_, task)| *task != Task::RekeyIke));
+        common.wanted = std::mem::take(&mut cx.sa.wanted);
+        let event = StoryEvent::RekeyedIke {
+            initiator: self.initiator,
+            old: cx.sa.serial,
+            suite: self.suite,
+        };
+        cx.story_of(self.serial, event);
+        cx.sa.replaced_by = Some(self.serial);
+        // Who has begun deletes this one; if that never comes, we do.
+        let end = cx.now().after(REPLACED_LINGERS);
+        cx.sa.timers = Timers {
+            life: Life { rekey: None, end: Some(end) },
+            stalled: cx.sa.timers.stalled,
+            ..Timers::default()
+        };
+        let state = State::Established(next);
+        cx.out.push(Output::Successor(Box::new(IkeSa::succeeding(common, state))));
+    }
+
+    /// Another one takes the place. Who has made this one closes it (RFC 7296, 2.8.2).
+    fn give_up(self, cx: &mut Cx<'_, '_>, established: &Established, winner: SerialNo) {
+        let event = StoryEvent::RedundantIke { rival: winner, ours: self.initiator };
+        cx.story_of(self.serial, event);
+        let (mut common, next) = self.begin(cx, established);
+        let now = cx.now();
+        common.timers = Timers::default();
+        common.timers.life.end = Some(now.after(REPLACED_LINGERS));
+        if self.initiator {
+            common.postponed.push((now, Task::DeleteIke));
+        }
+        let state = State::Established(next);
+        cx.out.push(Output::Successor(Box::new(IkeSa::succeeding(common, state))));
+    }
+}
+
+/// Whether the SA payload of a request is for an IKE SA.
+fn is_for_ike(payloads: &[Payload]) -> bool {
+    payloads.iter().any(|payload| match payload {
+        Payload::Sa(sa) => sa.proposals.iter().any(|p| p.protocol == ProtocolId::IKE),
+        _ => false,
+    })
+}
