@@ -213,7 +213,3 @@ fn transport(
 pub(crate) fn is_esp(datagram: &[u8]) -> bool {
     datagram.len() > 8 && be16(datagram, 0).zip(be16(datagram, 2)) != Some((0, 0))
 }
-
-#[cfg(test)]
-#[path = "inbound_tests.rs"]
-mod tests;
