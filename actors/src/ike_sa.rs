@@ -22,7 +22,7 @@ use pluto_states::{
 };
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Panics within [`PANIC_WINDOW`] that end an SA.
 pub const MOST_PANICS: usize = 3;
@@ -280,7 +280,7 @@ async fn last_heard(
         let counters = kernel.send(pluto_messages::ReadCounters(child.0)).await;
         last = crate::kernel::judge(counters).map_or(last, |counters| last.max(counters.last_in));
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let now = crate::clock::wall_clock();
     (last != 0).then(|| now.saturating_sub(Duration::from_secs(last)))
 }
 

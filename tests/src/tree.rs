@@ -28,7 +28,8 @@ use pluto_messages::{
 };
 use pluto_updown::fake::FakeRunner;
 use pluto_whack::reply::ExitStatus;
-use pluto_whack::{Reply, Request};
+use pluto_whack::report::Item;
+use pluto_whack::{Listing, Reply, Request};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -240,6 +241,16 @@ impl Host {
         self.tree.kernel.send(DescribeKernel).await.ok()?.ok()
     }
 
+    /// A counter of `--globalstatus`; 0 when there is none of that name.
+    pub async fn counter(&self, name: &str) -> u64 {
+        let request = Request::Listing { what: Listing::GlobalStatus, name: None };
+        let counter = |item: &Item| match item {
+            Item::Counter(counter) if counter.name == name => Some(counter.value),
+            _ => None,
+        };
+        self.order(request).await.items.iter().find_map(counter).unwrap_or(0)
+    }
+
     /// Child SAs that the kernel holds, both SAs of each.
     #[must_use]
     pub fn tunnels(&self) -> usize {
@@ -323,12 +334,14 @@ impl Host {
 pub struct Whack(mpsc::Receiver<Reply>);
 
 /// What whack was told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// Its exit status.
     pub status: u8,
     /// The lines that it printed.
     pub lines: Vec<String>,
+    /// The facts that it was given.
+    pub items: Vec<Item>,
 }
 
 impl Outcome {
@@ -346,19 +359,21 @@ impl Whack {
     /// It has not ended after two virtual hours.
     #[allow(clippy::panic, reason = "a test that waits in vain fails")]
     pub async fn outcome(mut self) -> Outcome {
-        let (mut status, mut lines) = (ExitStatus::default(), Vec::new());
+        let (mut status, mut lines, mut items) = (ExitStatus::default(), Vec::new(), Vec::new());
         let all = async {
             while let Some(reply) = self.0.recv().await {
                 status.see(reply.code());
-                if let Reply::Line { text, .. } = reply {
-                    lines.push(text);
+                match reply {
+                    Reply::Line { text, .. } => lines.push(text),
+                    Reply::Item { item } => items.push(*item),
+                    Reply::Prompt { .. } | Reply::End { .. } => {}
                 }
             }
         };
         if tokio::time::timeout(Duration::from_secs(7_200), all).await.is_err() {
             panic!("whack waits for ever: {lines:#?}");
         }
-        Outcome { status: status.value(), lines }
+        Outcome { status: status.value(), lines, items }
     }
 
     /// Whether it still waits.
