@@ -108,6 +108,15 @@ fn write(target: &str, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::write(folder.join(name), bytes)
 }
 
+/// IP packets as they are inside tunnels.
+fn inner() -> [(&'static str, Vec<u8>); 2] {
+    let v4 = b"\x45\x00\x00\x1c\x00\x01\x40\x00\x40\x11\x00\x00\x0a\x01\x00\x01\x0a\x02\x00\x01";
+    let udp = b"\x04\xd2\x00\x35\x00\x08\x00\x00";
+    let v6 = [&b"\x60\0\0\0\0\x10\x3c\x40"[..], &[0x20; 16], &[0x30; 16]].concat();
+    let options = b"\x11\0\x01\x04\0\0\0\0";
+    [("v4", [&v4[..], udp].concat()), ("v6", [&v6[..], options, udp].concat())]
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let all = payloads();
     let mut chain = Vec::new();
@@ -117,6 +126,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         write("chain", target, &[&[first.0], &bytes[..]].concat())?;
         write("message", target, &message(vec![payload.clone()]).encode()?)?;
         chain.push(payload.clone());
+    }
+    for (name, packet) in inner() {
+        write("inner", name, &packet)?;
+        write("esp", name, &[&b"\x05\x80"[..], &packet].concat())?;
     }
     let (first, bytes) = v2::encode_chain(&chain)?;
     write("chain", "all", &[&[first.0], &bytes[..]].concat())?;

@@ -2,7 +2,11 @@
 //! give a value that encodes to as many octets, which give the same value again. Panics
 //! and overflows are found by the fuzzer itself.
 
+use pluto_crypto::{ChildSuite, EspCipher, Secret, SeededEntropy};
+use pluto_kernel::esp::codec::{Ivs, Opener, Sealer};
+use pluto_kernel::esp::inner::Inner;
 pub use pluto_wire::numbers::PayloadType;
+use pluto_wire::numbers::{EncrId, IntegId, KeId};
 use pluto_wire::v2::{self, Message};
 use pluto_wire::{HEADER_LEN, Header};
 
@@ -80,4 +84,47 @@ fn with_generic_header(body: &[u8]) -> Option<Vec<u8>> {
 fn describe(payloads: &[v2::Payload]) {
     let line = v2::describe(payloads);
     assert!(line.len() < 2048 && line.is_ascii() && !line.contains(char::is_control), "{line}");
+}
+
+/// An IP packet inside a tunnel: lengths that are told are there.
+pub fn inner(bytes: &[u8]) {
+    let Ok(inner) = Inner::parse(bytes) else { return };
+    assert!(inner.header >= if inner.is_v6() { 40 } else { 20 }, "{inner:?}");
+    assert!(inner.header <= inner.len && inner.len <= bytes.len(), "{inner:?}");
+    assert_eq!(inner.source.is_ipv6(), inner.destination.is_ipv6());
+    // What is behind the packet is padding and changes nothing.
+    assert_eq!(Inner::parse(&bytes[..inner.len]), Ok(inner));
+}
+
+/// Decapsulation: nobody forges a packet, and what is sealed with these octets, as payload
+/// and as what is changed of it, opens only unchanged.
+pub fn esp(bytes: &[u8]) {
+    let none = IntegId::NONE;
+    let suite = ChildSuite {
+        encr: EncrId::AES_GCM_16,
+        encr_bits: 128,
+        integ: none,
+        esn: true,
+        ke: KeId::NONE,
+    };
+    let (key, integ) = (Secret::new(vec![7; 20]), Secret::default());
+    let opening = EspCipher::opening(&suite, &key, &integ).expect("keys");
+    let mut opener = Opener::new(9, true, 64, opening);
+    assert!(opener.open(&mut bytes.to_vec()).is_err(), "a forgery");
+    let Some((&[at, change], payload)) = bytes.split_first_chunk::<2>() else { return };
+    let sealing = EspCipher::sealing(&suite, &key, &integ).expect("keys");
+    let mut sealer = Sealer::new(9, true, sealing);
+    let mut packet = vec![0; sealer.sealed_len(payload.len())];
+    let begin = sealer.payload_at();
+    packet[begin..begin + payload.len()].copy_from_slice(payload);
+    let mut ivs = Ivs::new(Box::new(SeededEntropy::new(1)));
+    let len = sealer.seal(&mut packet, payload.len(), 4, &mut ivs).expect("it fits");
+    assert_eq!(len, packet.len());
+    // The SPI is the SA's own; all else is covered.
+    let place = 4 + usize::from(at) % (len - 4);
+    let mut changed = packet.clone();
+    changed[place] ^= change | 1;
+    assert!(opener.open(&mut changed).is_err(), "octet {place}");
+    let opened = opener.open(&mut packet).expect("nothing was changed");
+    assert_eq!(&packet[opened.payload], payload);
 }
