@@ -14,7 +14,8 @@ use actix::{
 use pluto_connections::{ConnectionSerial, SerialNo};
 use pluto_messages::{
     ChildExpired, ChildSaNews, ComputePskAuth, DatagramArrived, DescribeIkeSa, FindChildConnection,
-    FindConnection, IkeSaDescription, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, Order,
+    FindConnection, IkeSaDescription, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded,
+    MappingChanged, Order,
 };
 use pluto_states::{
     Ask, AskId, AskResult, Finish, IkeSa, Input, Instant, JobResult, KernelRequest, KernelResult,
@@ -237,6 +238,21 @@ impl IkeSaActor {
                 }));
             }
             KernelRequest::Remove(_) if self.shell.leave_state.get() => {}
+            KernelRequest::Move(to) => {
+                let child = to.child;
+                let to = pluto_kernel::SaMove {
+                    child: child.0,
+                    connection: to.connection.0,
+                    local: to.local,
+                    remote: to.remote,
+                    encapsulated: to.encapsulated,
+                };
+                let answer = self.shell.kernel.send(pluto_messages::MoveSaPair(to));
+                ctx.spawn(answer.into_actor(self).map(move |answer, actor, ctx| {
+                    let done = crate::kernel::judge(answer);
+                    actor.step(Input::KernelDone(KernelResult::Moved(child, done)), ctx);
+                }));
+            }
             KernelRequest::LastHeard(children) => {
                 let answer = last_heard(self.shell.kernel.clone(), children);
                 ctx.spawn(answer.into_actor(self).map(|ago, actor, ctx| {
@@ -315,6 +331,14 @@ impl Handler<ChildExpired> for IkeSaActor {
     fn handle(&mut self, msg: ChildExpired, ctx: &mut Self::Context) {
         let expired = KernelResult::Expired { child: msg.child, hard: msg.hard };
         self.step(Input::KernelDone(expired), ctx);
+    }
+}
+
+impl Handler<MappingChanged> for IkeSaActor {
+    type Result = ();
+    fn handle(&mut self, msg: MappingChanged, ctx: &mut Self::Context) {
+        let mapping = KernelResult::Mapping { child: msg.child, remote: msg.remote };
+        self.step(Input::KernelDone(mapping), ctx);
     }
 }
 

@@ -11,8 +11,8 @@ use pluto_kernel::{
 };
 use pluto_messages::{
     AllocateSpi, ChangeRoutes, DescribeKernel, Escalated, Fault, FlushKernel, InstallSaPair,
-    KernelAnswer, KernelDescription, KernelTells, ListAddresses, ReadCounters, RemoveSaPair,
-    RouteTo, SetPolicies,
+    KernelAnswer, KernelDescription, KernelTells, ListAddresses, MoveSaPair, ReadCounters,
+    RemoveSaPair, RouteTo, SetPolicies,
 };
 use pluto_states::{ChildInstall, KernelFault};
 use std::net::IpAddr;
@@ -148,6 +148,7 @@ macro_rules! passes_on {
 passes_on! {
     AllocateSpi => |core, msg| core.allocate_spi(&msg.0);
     InstallSaPair => |core, msg| core.install(&msg.0);
+    MoveSaPair => |core, msg| core.move_sa(&msg.0);
     RemoveSaPair => |core, msg| core.remove(msg.0);
     SetPolicies => |core, msg| match &msg.spec {
         Some(spec) => core.set_policies(msg.connection, spec),

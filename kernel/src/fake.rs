@@ -10,7 +10,7 @@ use crate::ledger::{bare_policies, child_policies, child_sas};
 use crate::{
     Capabilities, Counters, Direction, InstalledSa, InterfaceAddress, Kernel, KernelError,
     KernelEvent, Ledger, PolicyChange, PolicyKey, PolicyShape, PolicySpec, Route, RouteAnswer,
-    RouteChange, SaPairSpec, SpiRequest,
+    RouteChange, SaMove, SaPairSpec, SpiRequest,
 };
 use pluto_wire::numbers::ProtocolId;
 use std::collections::BTreeMap;
@@ -324,6 +324,27 @@ impl Kernel for FakeKernel {
             let (change, _) = self.ledger.claim(spec.connection, key, shape);
             model.apply(&change);
         }
+        Ok(())
+    }
+
+    fn move_sa(&mut self, to: &SaMove) -> Result<(), KernelError> {
+        let mut model = self.tables.model();
+        model.enter("move_sa")?;
+        if !self.ledger.is_installed(to.child) {
+            return Err(refused(format!("move #{}", to.child), libc::ESRCH));
+        }
+        let (sas, changes) = self.ledger.move_child(to);
+        for (old, new) in sas {
+            let Some(mut fake) = model.sas.remove(&name(&old)) else { continue };
+            fake.sa = new;
+            if let Some(spec) = &mut fake.spec {
+                let SaMove { local, remote, encapsulated, .. } = *to;
+                let had = SaPairSpec::clone(spec);
+                *spec = Arc::new(SaPairSpec { local, remote, encapsulated, ..had });
+            }
+            model.sas.insert(name(&new), fake);
+        }
+        changes.iter().for_each(|change| model.apply(change));
         Ok(())
     }
 

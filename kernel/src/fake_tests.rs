@@ -259,3 +259,38 @@ fn no_order_of_requests_and_failures_leaves_an_orphan() {
         assert!(tables.is_empty() && kernel.ledger().is_empty(), "seed {seed}");
     }
 }
+
+#[test]
+fn an_sa_pair_moves_with_its_policies() {
+    let mut kernel = FakeKernel::new();
+    let request = SpiRequest {
+        child: 2,
+        protocol: ProtocolId::ESP,
+        remote: "192.0.2.2".parse().unwrap(),
+        local: "192.0.2.1".parse().unwrap(),
+        reqid: 16384,
+    };
+    let spi = kernel.allocate_spi(&request).unwrap();
+    kernel.install(&spec(2, 1, spi, 0xabcd)).unwrap();
+    let to = SaMove {
+        child: 2,
+        connection: 1,
+        local: "192.0.2.1:4500".parse().unwrap(),
+        remote: "198.51.100.7:1024".parse().unwrap(),
+        encapsulated: true,
+    };
+    kernel.move_sa(&to).unwrap();
+    let tables = kernel.tables();
+    let outbound = tables.sas().into_iter().find(|fake| !fake.sa.inbound).unwrap();
+    assert_eq!(outbound.sa.destination, to.remote.ip());
+    assert_eq!(outbound.spec.unwrap().remote, to.remote);
+    for (_, _, shape) in tables.policies() {
+        let PolicyUse::Tunnel(template) = shape.does else { panic!("{shape:?}") };
+        assert_eq!(template.remote, to.remote.ip());
+    }
+    assert!(kernel.orphans().is_empty(), "{:?}", kernel.orphans());
+    kernel.remove(2).unwrap();
+    kernel.remove_policies(1).unwrap();
+    assert!(tables.is_empty());
+    assert!(kernel.move_sa(&to).is_err(), "there is nothing to move");
+}

@@ -5,7 +5,7 @@
 //! holds one. So each keeps its *claim*, the best one is installed, and when it is
 //! withdrawn the next takes its place.
 
-use crate::{PolicyAction, PolicySpec, SaPairSpec, Traffic, TrafficPair};
+use crate::{PolicyAction, PolicySpec, SaMove, SaPairSpec, Traffic, TrafficPair};
 use pluto_wire::numbers::ProtocolId;
 use rustc_hash::FxHashMap;
 use std::net::IpAddr;
@@ -237,6 +237,43 @@ impl Ledger {
             self.remove_sa(child, sa);
         }
         sas
+    }
+
+    /// Moves a Child SA and its connection's policies: what each SA was and is, and what
+    /// becomes of the policies.
+    pub fn move_child(
+        &mut self,
+        to: &SaMove,
+    ) -> (Vec<(InstalledSa, InstalledSa)>, Vec<PolicyChange>) {
+        let (local, remote) = (to.local.ip(), to.remote.ip());
+        let owned = self.children.get(&to.child).map(|owned| owned.sas.clone());
+        let sas = owned.unwrap_or_default().into_iter().filter(|sa| !sa.larval);
+        let ends = |inbound| if inbound { (remote, local) } else { (local, remote) };
+        let moved: Vec<_> = sas
+            .map(|sa| {
+                let (source, destination) = ends(sa.inbound);
+                (sa, InstalledSa { source, destination, ..sa })
+            })
+            .collect();
+        let outbound = moved.iter().map(|(sa, _)| sa).find(|sa| !sa.inbound);
+        let from = outbound.map(|sa| (sa.source, sa.destination));
+        for (old, new) in moved.iter().filter(|(old, new)| old != new) {
+            self.remove_sa(to.child, old);
+            self.add_sa(to.child, *new);
+        }
+        let mut changes = Vec::new();
+        for key in self.policies_of(to.connection) {
+            let Some(shape) = self.claim_of(to.connection, &key) else { continue };
+            if let PolicyUse::Tunnel(template) = shape.does
+                && Some((template.local, template.remote)) == from
+                && from != Some((local, remote))
+            {
+                let does = PolicyUse::Tunnel(Template { local, remote, ..template });
+                let (change, _) = self.claim(to.connection, key, PolicyShape { does, ..shape });
+                changes.push(change);
+            }
+        }
+        (moved, changes)
     }
 
     /// Writes down that `connection` wants a policy, in place of what it wanted for the

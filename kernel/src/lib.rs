@@ -61,6 +61,16 @@ pub trait Kernel: std::fmt::Debug {
     /// See [`KernelError`].
     fn install(&mut self, spec: &SaPairSpec) -> Result<(), KernelError>;
 
+    /// Moves both SAs of a Child SA, with their keys and sequence numbers, and its
+    /// connection's policies to other addresses or ports (RFC 7296, 2.23; RFC 4555).
+    ///
+    /// # Errors
+    /// See [`KernelError`]; the SAs may be gone then.
+    fn move_sa(&mut self, to: &SaMove) -> Result<(), KernelError> {
+        let what = format!("move the SAs of #{} to {}", to.child, to.remote);
+        Err(error::refused(what, libc::EOPNOTSUPP))
+    }
+
     /// Removes the SAs or the reserved SPI of a Child SA; what is not there is no error.
     ///
     /// # Errors

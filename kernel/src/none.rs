@@ -5,7 +5,7 @@ use crate::interfaces::Host;
 use crate::ledger::{bare_policies, child_policies, child_sas};
 use crate::{
     Capabilities, Counters, InstalledSa, InterfaceAddress, Kernel, KernelError, Ledger, PolicySpec,
-    RouteAnswer, RouteChange, SaPairSpec, SpiRequest,
+    RouteAnswer, RouteChange, SaMove, SaPairSpec, SpiRequest,
 };
 use pluto_crypto::{Entropy, SystemEntropy};
 use std::fmt;
@@ -99,6 +99,11 @@ impl Kernel for NoneKernel {
         for (key, shape) in child_policies(spec) {
             self.ledger.claim(spec.connection, key, shape);
         }
+        Ok(())
+    }
+
+    fn move_sa(&mut self, to: &SaMove) -> Result<(), KernelError> {
+        self.ledger.move_child(to);
         Ok(())
     }
 

@@ -128,6 +128,21 @@ pub struct SaPairSpec {
     pub nopmtudisc: bool,
 }
 
+/// Where a Child SA's packets go from now on: the peer has moved, or its NAT has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SaMove {
+    /// Serial number of the Child SA.
+    pub child: u64,
+    /// Serial number of the connection, whose policies follow.
+    pub connection: u64,
+    /// Our address and UDP port.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// ESP in UDP between those ports.
+    pub encapsulated: bool,
+}
+
 /// What a policy without an SA does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PolicyAction {

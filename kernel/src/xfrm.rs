@@ -16,7 +16,7 @@ use crate::ledger::{Undo, bare_policies, child_policies, child_sas};
 use crate::netlink::{Netlink, Refusal};
 use crate::{
     Capabilities, Counters, InstalledSa, InterfaceAddress, Kernel, KernelError, KernelEvent,
-    Ledger, PolicyChange, PolicySpec, RouteAnswer, RouteChange, SaPairSpec, SpiRequest,
+    Ledger, PolicyChange, PolicySpec, RouteAnswer, RouteChange, SaMove, SaPairSpec, SpiRequest,
 };
 use attr::{XFRM_MSG_NEWSA, XFRM_MSG_UPDSA};
 use rustc_hash::FxHashSet;
@@ -335,6 +335,41 @@ impl Kernel for XfrmKernel {
         let _ = self.remove_sas(&made);
         self.ledger.take_child(spec.child);
         Err(failed.error)
+    }
+
+    fn move_sa(&mut self, to: &SaMove) -> Result<(), KernelError> {
+        let what = || format!("move the SAs of #{} to {}", to.child, to.remote);
+        if to.local.is_ipv4() != to.remote.is_ipv4() || !self.ledger.is_installed(to.child) {
+            return Err(refused(what(), libc::EINVAL));
+        }
+        let owned = self.ledger.children.get(&to.child).map(|owned| owned.sas.clone());
+        let had: Vec<_> = owned.unwrap_or_default().into_iter().filter(|sa| !sa.larval).collect();
+        let requests = self.netlink.requests();
+        had.iter().for_each(|sa| sa::ask(requests, sa));
+        let mut found = vec![Vec::new(); had.len()];
+        let refusals = self.netlink.ask(|number, message| {
+            if let Some(found) = found.get_mut(number) {
+                *found = message.payload.to_vec();
+            }
+        })?;
+        if let Some(refusal) = refusals.into_iter().next() {
+            return Err(refusal.of(what()));
+        }
+        let (moved, changes) = self.ledger.move_child(to);
+        let requests = self.netlink.requests();
+        for ((old, new), state) in moved.iter().zip(&found) {
+            let same = (old.source, old.destination) == (new.source, new.destination);
+            if !same {
+                sa::remove(requests, old);
+            }
+            let kind = if same { XFRM_MSG_UPDSA } else { XFRM_MSG_NEWSA };
+            migrate::again(requests, kind, state, new, to)
+                .ok_or_else(|| refused(what(), libc::EBADMSG))?;
+        }
+        if let Some(refusal) = self.netlink.transact()?.into_iter().find(not_missing) {
+            return Err(refusal.of(what()));
+        }
+        self.change_policies(&changes)
     }
 
     fn remove(&mut self, child: u64) -> Result<(), KernelError> {

@@ -426,3 +426,52 @@ fn traffic_is_counted_and_limits_are_told() {
     kernel.remove(2).unwrap();
     kernel.remove_policies(1).unwrap();
 }
+
+/// What `ip xfrm state` says after `word`, sorted.
+fn said(word: &str) -> Vec<String> {
+    let text = ip("xfrm state");
+    let mut all: Vec<String> = text
+        .lines()
+        .filter(|line| line.contains(word))
+        .map(|line| line.trim().to_owned())
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn an_sa_pair_moves_to_other_ports_and_addresses_with_its_keys() {
+    let Some(mut kernel) = with_esp("moving SAs") else { return };
+    for (child, esn) in [(2, false), (4, true)] {
+        let spi = kernel.allocate_spi(&request(child)).unwrap();
+        let spec = SaPairSpec { encapsulated: true, esn, ..spec(child, 1, spi, 0xabcd) };
+        kernel.install(&spec).unwrap();
+        let keys = said("aead");
+        assert_eq!(keys.len(), 2);
+        for remote in ["192.0.2.2:1024", "198.51.100.7:1025", "198.51.100.8:1025"] {
+            let remote: std::net::SocketAddr = remote.parse().unwrap();
+            let to = SaMove { child, connection: 1, local: spec.local, remote, encapsulated: true };
+            kernel.move_sa(&to).unwrap();
+            assert_eq!(said("aead"), keys);
+            assert_eq!(said("src"), {
+                let mut both = [
+                    format!("src 192.0.2.1 dst {}", remote.ip()),
+                    format!("src {} dst 192.0.2.1", remote.ip()),
+                ];
+                both.sort();
+                both
+            });
+            let ports = [("sport 4500 dport", remote.port()), ("dport 4500 addr", remote.port())];
+            for (text, port) in ports {
+                let encap = said("espinudp");
+                let port = port.to_string();
+                assert!(encap.iter().any(|l| l.contains(text) && l.contains(&port)), "{encap:?}");
+            }
+            let policies = ip("xfrm policy list nosock");
+            assert!(policies.contains(&format!("dst {}", remote.ip())), "{policies}");
+        }
+        kernel.remove(child).unwrap();
+        kernel.remove_policies(1).unwrap();
+        assert_eq!(ip("xfrm state"), "");
+    }
+}

@@ -23,6 +23,16 @@ pub struct ChildExpired {
     pub hard: bool,
 }
 
+/// The peer's NAT has given its traffic another address or port.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct MappingChanged {
+    /// Of this Child SA.
+    pub child: pluto_connections::SerialNo,
+    /// The peer's address and port.
+    pub remote: std::net::SocketAddr,
+}
+
 /// A question for listings.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "IkeSaDescription")]

@@ -4,7 +4,7 @@ use crate::Fault;
 use actix::Message;
 use pluto_kernel::{
     Capabilities, Counters, InterfaceAddress, KernelError, PolicySpec, RouteAnswer, RouteChange,
-    SaPairSpec, SpiRequest,
+    SaMove, SaPairSpec, SpiRequest,
 };
 use std::net::IpAddr;
 
@@ -20,6 +20,11 @@ pub struct AllocateSpi(pub SpiRequest);
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "KernelAnswer<()>")]
 pub struct InstallSaPair(pub Box<SaPairSpec>);
+
+/// Move the SAs of a Child SA to other addresses or ports.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "KernelAnswer<()>")]
+pub struct MoveSaPair(pub SaMove);
 
 /// Remove the SAs of Child SAs.
 #[derive(Debug, Clone, Message)]

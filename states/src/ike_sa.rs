@@ -4,6 +4,7 @@ use crate::child_sa::ChildState;
 use crate::common::{Common, Cue, Cx, MAX_CHILDREN, Task};
 use crate::liveness;
 use crate::nat::Path;
+use crate::roaming;
 use crate::v2::established::delete_once;
 use crate::v2::ike_sa_init::initiator as init_i;
 use crate::v2::ike_sa_init::responder::HALF_OPEN;
@@ -247,9 +248,20 @@ fn kernel_done(cx: &mut Cx<'_, '_>, state: State, result: KernelResult) -> State
     if let KernelResult::Expired { child, hard } = result {
         return expired(cx, state, child, hard);
     }
-    if let KernelResult::LastHeard(ago) = result {
-        liveness::kernel_said(cx, ago);
-        return go_on(cx, state);
+    match result {
+        KernelResult::LastHeard(ago) => {
+            liveness::kernel_said(cx, ago);
+            return go_on(cx, state);
+        }
+        KernelResult::Mapping { child, remote } => {
+            roaming::mapping(cx, child, remote);
+            return state;
+        }
+        KernelResult::Moved(child, result) => {
+            roaming::moved(cx, child, result);
+            return go_on(cx, state);
+        }
+        _ => {}
     }
     match state {
         State::AwaitSpi(waiting) => waiting.kernel_done(cx, result),

@@ -304,8 +304,25 @@ pub enum KernelRequest {
     /// Remove the SAs (or the reserved SPI) of a Child SA; not answered. What happens to
     /// the policies is up to the connection's routing.
     Remove(SerialNo),
+    /// A Child SA's packets go elsewhere from now on; answered.
+    Move(ChildMove),
     /// When something last came in through any of these Child SAs; answered.
     LastHeard(Vec<SerialNo>),
+}
+
+/// Where a Child SA's packets go from now on (RFC 7296, 2.23).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChildMove {
+    /// The Child SA.
+    pub child: SerialNo,
+    /// Its connection.
+    pub connection: ConnectionSerial,
+    /// Our address (and the UDP port when encapsulated).
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// ESP in UDP.
+    pub encapsulated: bool,
 }
 
 /// Everything that the kernel needs to know of a Child SA.
@@ -360,6 +377,16 @@ pub enum KernelResult {
     Spi(SerialNo, Result<ChildSpi, KernelFault>),
     /// To `Install`.
     Installed(SerialNo, Result<(), KernelFault>),
+    /// To `Move`.
+    Moved(SerialNo, Result<(), KernelFault>),
+    /// On its own: packets of this Child SA, which are proved to be the peer's, come from
+    /// there now.
+    Mapping {
+        /// Which.
+        child: SerialNo,
+        /// The peer's address and port.
+        remote: SocketAddr,
+    },
     /// To `LastHeard`: how long ago; none: never, or nobody knows.
     LastHeard(Option<std::time::Duration>),
     /// On its own: a lifetime of this Child SA has run out.

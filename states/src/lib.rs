@@ -13,6 +13,7 @@
 //! - `protection`: SK payloads; `fragments`: messages in several datagrams; `nat`: NAT detection and the path; `child_sa`: lives
 //! - `liveness`: whether the peer is alive
 //! - `refusal`: what is wrong with a message, and what its sender gets to know
+//! - `roaming`: a peer whose address changes
 //! - [`story`]: every line that an SA logs
 //! - `cookie`, `stateless`: answers for which no SA is made
 //!
@@ -30,6 +31,7 @@ mod liveness;
 mod nat;
 mod protection;
 mod refusal;
+mod roaming;
 mod stateless;
 pub mod story;
 mod time;

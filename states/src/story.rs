@@ -159,6 +159,9 @@ pub enum StoryEvent {
     ChildNotInstalled {
         fault: KernelFault,
     },
+    ChildNotMoved {
+        fault: KernelFault,
+    },
     FatalInState {
         state: &'static str,
         why: String,
@@ -261,7 +264,9 @@ impl StoryEvent {
             | Self::TimedOut { .. }
             | Self::IkeRekeyFailed { .. }
             | Self::OutOfStep { .. } => Level::Warn,
-            Self::NoSecret { .. } | Self::ChildNotInstalled { .. } => Level::Error,
+            Self::NoSecret { .. } | Self::ChildNotInstalled { .. } | Self::ChildNotMoved { .. } => {
+                Level::Error
+            }
             _ => Level::Info,
         }
     }
@@ -589,6 +594,9 @@ impl StoryEvent {
             Self::Liveness => f.write_str("sent INFORMATIONAL request to check that peer is alive"),
             Self::Suspected { notify } => {
                 write!(f, "received unauthenticated {notify}; asking whether the peer is alive")
+            }
+            Self::ChildNotMoved { fault } => {
+                write!(f, "Child SA cannot follow the peer's address: kernel: {fault}")
             }
             Self::LifetimeOver => f.write_str("IKE SA lifetime is over; deleting it"),
             Self::SoftExpire { child, rekeys } => {

@@ -61,6 +61,16 @@ impl KernelModel {
                 assert!(self.installed.insert(child, *install).is_none(), "{child} twice");
                 (!self.mute).then_some(KernelResult::Installed(child, Ok(())))
             }
+            KernelRequest::Move(to) => {
+                if self.refuse_installs > 0 {
+                    self.refuse_installs -= 1;
+                    return Some(KernelResult::Moved(to.child, Err(full())));
+                }
+                let moved = self.installed.get_mut(&to.child)?;
+                (moved.local, moved.remote) = (to.local, to.remote);
+                moved.encapsulated = to.encapsulated;
+                Some(KernelResult::Moved(to.child, Ok(())))
+            }
             KernelRequest::LastHeard(children) => {
                 let ours = children.iter().all(|child| self.installed.contains_key(child));
                 assert!(ours && !children.is_empty(), "{children:?} are not installed");

@@ -10,8 +10,8 @@ use pluto_connections::{ConnectionSerial, Encapsulation, IkePolicy, SerialNo};
 use pluto_kernel::KernelEvent;
 use pluto_messages::{
     ChildCameUp, ChildExpired, ChildSaNews, ChildSaSuperseded, ChildWentDown, Exit, IkeNews,
-    IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, KernelTells, LifetimeOver, NewResponder,
-    Order, OrderSa, RemoveSaPair, StartIke, StartRefused, TrafficWaits, Who,
+    IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, KernelTells, LifetimeOver, MappingChanged,
+    NewResponder, Order, OrderSa, RemoveSaPair, StartIke, StartRefused, TrafficWaits, Who,
 };
 use pluto_states::{ChildEvent, DownReason, Finish, IkeSa, Input, Request, ResponderStart};
 use pluto_whack::codes;
@@ -211,6 +211,13 @@ impl Supervisor {
                     self.children.get(&SerialNo(child)).and_then(|entry| entry.actor.as_ref());
                 if let Some(actor) = actor {
                     actor.addr.do_send(LifetimeOver { hard });
+                }
+            }
+            KernelEvent::Mapping { child: Some(child), remote } => {
+                let child = SerialNo(child);
+                let ike = self.children.get(&child).and_then(|entry| self.ikes.get(&entry.ike));
+                if let Some(ike) = ike {
+                    ike.actor.addr.do_send(MappingChanged { child, remote });
                 }
             }
             KernelEvent::Expire { .. }

@@ -1,8 +1,22 @@
-//! XFRM_MSG_MIGRATE: moving SAs and policies to other addresses (MOBIKE, RFC 4555).
-//! So far only the question whether the kernel can.
+//! Moving SAs and policies to other addresses (RFC 7296, 2.23; RFC 4555).
+//!
+//! What the kernel tells of an SA is what it takes for a new one, so an SA moves by being
+//! read, removed and added. XFRM_MSG_MIGRATE would do that too, where it is configured, but
+//! only together with policies, and without changing UDP ports. Where only ports change, the
+//! SA is updated in place.
 
-use super::attr::XFRM_MSG_MIGRATE;
+use super::attr::{
+    self, XFRM_MSG_MIGRATE, XFRMA_ENCAP, XFRMA_LASTUSED, XFRMA_LTIME_VAL, XFRMA_REPLAY_ESN_VAL,
+    XFRMA_REPLAY_VAL,
+};
+use super::sa::{SA_INFO, XFRM_STATE_ESN, encapsulation};
+use crate::netlink::read::{Fields, attributes};
 use crate::netlink::write::Requests;
+use crate::{InstalledSa, SaMove};
+
+/// Packets that may have gone out between reading an SA and removing it: their sequence
+/// numbers, of which counter modes make their IVs, must not be used again (RFC 4106, 3.1).
+const HEADROOM: u32 = 1 << 16;
 
 /// Writes a MIGRATE that says nothing. A kernel that can migrate finds that it says
 /// nothing (EINVAL); one that cannot says so (ENOPROTOOPT).
@@ -10,4 +24,91 @@ pub(crate) fn ask(out: &mut Requests) {
     out.begin(XFRM_MSG_MIGRATE, 0);
     out.zeros(64);
     out.end();
+}
+
+/// Writes the request that puts an SA, as the kernel has told it in `state`, to where `sa`
+/// and `to` say; none: what the kernel told ends early.
+pub(crate) fn again(
+    out: &mut Requests,
+    kind: u16,
+    state: &[u8],
+    sa: &InstalledSa,
+    to: &SaMove,
+) -> Option<()> {
+    let (info, rest) = state.split_at_checked(SA_INFO)?;
+    let esn = info.get(216)? & XFRM_STATE_ESN != 0;
+    out.begin(kind, 0);
+    out.bytes(info.get(..56)?); // selector
+    attr::address(out, sa.destination);
+    out.bytes(info.get(72..80)?); // SPI, protocol
+    attr::address(out, sa.source);
+    out.bytes(info.get(96..212)?); // limits, what has passed, statistics, seq, reqid
+    out.u16(attr::family(sa.destination));
+    out.bytes(info.get(214..)?); // mode, window, flags
+    for (kind, value) in attributes(rest) {
+        match kind {
+            XFRMA_ENCAP | XFRMA_LASTUSED | XFRMA_LTIME_VAL => {}
+            XFRMA_REPLAY_VAL | XFRMA_REPLAY_ESN_VAL if !sa.inbound => {
+                attribute(out, kind, &advanced(kind, value, esn)?);
+            }
+            _ => attribute(out, kind, value),
+        }
+    }
+    attribute(out, XFRMA_LTIME_VAL, info.get(160..192)?);
+    if to.encapsulated {
+        encapsulation(out, (to.local.port(), to.remote.port()), sa.inbound);
+    }
+    out.end();
+    Some(())
+}
+
+fn attribute(out: &mut Requests, kind: u16, value: &[u8]) {
+    let open = out.open(kind);
+    out.bytes(value);
+    out.close(open);
+}
+
+/// A replay state whose outbound sequence number has moved on: `struct xfrm_replay_state`
+/// (oseq first) or `struct xfrm_replay_state_esn` (bmp_len, oseq, seq, oseq_hi).
+fn advanced(kind: u16, value: &[u8], esn: bool) -> Option<Vec<u8>> {
+    let at = if kind == XFRMA_REPLAY_VAL { 0 } else { 4 };
+    let read = |at: usize| Fields(value.get(at..)?).u32();
+    let mut out = value.to_vec();
+    let mut put = |at: usize, number: u32| {
+        out.get_mut(at..at + 4)?.copy_from_slice(&number.to_ne_bytes());
+        Some(())
+    };
+    if !esn {
+        // At its end an SA without ESN sends no more.
+        put(at, read(at)?.saturating_add(HEADROOM))?;
+        return Some(out);
+    }
+    let (low, wrapped) = read(at)?.overflowing_add(HEADROOM);
+    put(at, low)?;
+    if wrapped {
+        put(at + 8, read(at + 8)?.saturating_add(1))?;
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replay(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+    }
+
+    #[test]
+    fn sequence_numbers_move_on_and_never_back() {
+        let short = advanced(XFRMA_REPLAY_VAL, &replay(&[7, 8, 9]), false);
+        assert_eq!(short, Some(replay(&[7 + HEADROOM, 8, 9])));
+        let last = advanced(XFRMA_REPLAY_VAL, &replay(&[u32::MAX - 1, 0, 0]), false);
+        assert_eq!(last, Some(replay(&[u32::MAX, 0, 0])));
+        let wide = |words: &[u32]| advanced(XFRMA_REPLAY_ESN_VAL, &replay(words), true);
+        assert_eq!(wide(&[4, 1, 2, 3, 4]), Some(replay(&[4, 1 + HEADROOM, 2, 3, 4])));
+        let wrapped = wide(&[4, u32::MAX, 2, 3, 4]);
+        assert_eq!(wrapped, Some(replay(&[4, HEADROOM - 1, 2, 4, 4])));
+        assert_eq!(wide(&[4]), None);
+    }
 }

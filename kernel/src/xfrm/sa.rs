@@ -19,7 +19,7 @@ pub(crate) const LARGEST_WINDOW: u32 = 4096;
 const XFRM_STATE_DECAP_DSCP: u8 = 2;
 const XFRM_STATE_NOPMTUDISC: u8 = 4;
 const XFRM_STATE_AF_UNSPEC: u8 = 32;
-const XFRM_STATE_ESN: u8 = 128;
+pub(crate) const XFRM_STATE_ESN: u8 = 128;
 const XFRM_SA_XFLAG_DONT_ENCAP_DSCP: u32 = 1;
 const UDP_ENCAP_ESPINUDP: u16 = 2;
 const XFRM_SA_DIR_IN: u8 = 1;
@@ -104,7 +104,7 @@ pub(crate) fn install(
     let keys = if sa.inbound { &spec.keys_in } else { &spec.keys_out };
     algorithm::write(out, spec.protocol, keys);
     if spec.encapsulated {
-        encapsulation(out, spec, sa.inbound);
+        encapsulation(out, (spec.local.port(), spec.remote.port()), sa.inbound);
     }
     if bitmap {
         replay_window(out, window);
@@ -124,8 +124,7 @@ pub(crate) fn install(
 }
 
 /// `XFRMA_ENCAP` with `struct xfrm_encap_tmpl` (RFC 3948).
-fn encapsulation(out: &mut Requests, spec: &SaPairSpec, inbound: bool) {
-    let (local, remote) = (spec.local.port(), spec.remote.port());
+pub(crate) fn encapsulation(out: &mut Requests, (local, remote): (u16, u16), inbound: bool) {
     let (source, destination) = if inbound { (remote, local) } else { (local, remote) };
     let open = out.open(XFRMA_ENCAP);
     out.u16(UDP_ENCAP_ESPINUDP);

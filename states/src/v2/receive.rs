@@ -13,6 +13,7 @@ use crate::liveness;
 use crate::nat::Path;
 use crate::protection::{Protection, inner};
 use crate::refusal::{Answer, Refusal};
+use crate::roaming;
 use crate::window::Arrival;
 use crate::{Datagram, StoryEvent};
 use pluto_wire::numbers::{ExchangeType, NotifyType, PayloadType};
@@ -353,19 +354,11 @@ fn protection_of(state: &State) -> Option<&Protection> {
     }
 }
 
-/// The peer lives. A responder goes where the peer comes from until IKE_AUTH is over; later
-/// only a peer behind a NAT may move, and only by a request (RFC 7296, 2.23).
+/// The peer lives, and a request tells where.
 fn heard(cx: &mut Cx<'_, '_>, path: &Path, role: MessageRole) {
     liveness::heard(cx);
-    if cx.sa.path == *path || role == MessageRole::Response {
-        return;
-    }
-    let established = cx.sa.remote_id.is_some();
-    if !established || (cx.sa.nat.remote && !cx.sa.nat.local) {
-        if established {
-            cx.story(StoryEvent::AddressChanged { remote: path.remote });
-        }
-        cx.sa.path = *path;
+    if role == MessageRole::Request {
+        roaming::came_from(cx, path);
     }
 }
 

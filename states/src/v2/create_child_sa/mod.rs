@@ -200,7 +200,10 @@ impl Established {
     pub(crate) fn kernel_done(mut self, cx: &mut Cx<'_, '_>, result: KernelResult) -> State {
         let about = match &result {
             KernelResult::Spi(child, _) | KernelResult::Installed(child, _) => *child,
-            KernelResult::Expired { .. } | KernelResult::LastHeard(_) => {
+            KernelResult::Expired { .. }
+            | KernelResult::LastHeard(_)
+            | KernelResult::Mapping { .. }
+            | KernelResult::Moved(..) => {
                 return State::Established(self);
             }
         };
