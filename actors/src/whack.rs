@@ -94,11 +94,11 @@ async fn serve_client(stream: UnixStream, supervisor: Addr<Supervisor>, log: Log
         let (reporter, replies) = Reporter::new(LINES);
         match frame::decode_request(&line) {
             Ok(request) => {
-                let command = Command { request, reporter };
+                let command = Command { request, reporter: reporter.clone() };
                 if supervisor.try_send(command).is_err() {
-                    return log.warn(
-                        "whack: the daemon is too busy or stopping; a command was turned away",
-                    );
+                    let text = "the daemon is too busy or stopping; a command was turned away";
+                    log.warn(&format!("whack: {text}"));
+                    reporter.say(codes::INTERNAL_ERROR, text);
                 }
             }
             Err(error) => {
@@ -106,6 +106,8 @@ async fn serve_client(stream: UnixStream, supervisor: Addr<Supervisor>, log: Log
                 reporter.say(codes::BADWHACKMESSAGE, error.to_string());
             }
         }
+        // The command has ended when the last clone is dropped; this one must not be it.
+        drop(reporter);
         if !relay(replies, &mut read, &mut write).await {
             return;
         }
