@@ -4,6 +4,7 @@
 //! octet.
 
 pub mod clock;
+pub mod crossing;
 pub mod net;
 pub mod peer;
 pub mod puppet;

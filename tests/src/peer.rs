@@ -435,6 +435,20 @@ impl Peer {
         self.reports.iter().filter_map(down).collect()
     }
 
+    /// Why Child SAs that were up are down, but for those that were replaced.
+    #[must_use]
+    pub fn lost(&self) -> Vec<DownReason> {
+        let was_up = |serial: SerialNo| {
+            self.reports.iter().any(|r| matches!(r, Report::Up(up) if up.child == serial))
+        };
+        let lost = |report: &Report| match report {
+            Report::Down(child, reason, _) if was_up(*child) => Some(reason.clone()),
+            _ => None,
+        };
+        let lost = self.reports.iter().filter_map(lost);
+        lost.filter(|reason| *reason != DownReason::Replaced).collect()
+    }
+
     /// What has replaced a Child SA, as it was reported.
     #[must_use]
     pub fn replaced(&self, old: SerialNo) -> Option<SerialNo> {

@@ -8,6 +8,7 @@ use crate::common::Cx;
 use crate::nat::Path;
 use crate::protection::Protection;
 use crate::{ChildSpi, DownReason, Finish, StoryEvent};
+use pluto_connections::SerialNo;
 use pluto_wire::numbers::{ExchangeType, NotifyType, ProtocolId};
 use pluto_wire::v2::{Delete, Payload};
 
@@ -30,7 +31,11 @@ pub(crate) fn process_request(
     let ends = deletes_ike || rejected.is_some();
     // RFC 7296, 1.4.1: Deletes for Child SAs are not answered when the IKE SA goes.
     let mut unknown = Vec::new();
-    let answer = if ends { Vec::new() } else { delete_children(cx, payloads, &mut unknown) };
+    let heir = match &state {
+        State::Established(established) => established.rival_and_ours(),
+        _ => None,
+    };
+    let answer = if ends { Vec::new() } else { delete_children(cx, payloads, heir, &mut unknown) };
     if let State::Established(established) = &mut state {
         established.unknown_deleted(&unknown);
     }
@@ -67,10 +72,12 @@ pub(crate) fn protection_mut(state: &mut State) -> Option<&mut Protection> {
     }
 }
 
-/// Child SAs that the peer deletes, and the Deletes for the other directions.
+/// Child SAs that the peer deletes, and the Deletes for the other directions. `heir`: what
+/// the peer has made while we were making the same, and ours, which it leaves the place to.
 fn delete_children(
     cx: &mut Cx<'_, '_>,
     payloads: &[Payload],
+    heir: Option<(SerialNo, SerialNo)>,
     unknown: &mut Vec<(ProtocolId, ChildSpi)>,
 ) -> Vec<Payload> {
     let mut answer: Vec<Delete> = Vec::new();
@@ -92,7 +99,13 @@ fn delete_children(
             cx.child_story(&child, StoryEvent::PeerDeletedChild { spi: spi_out });
             // RFC 7296, 1.4.1: when both Deletes cross, neither is answered with one.
             let crossing = child.state == ChildState::Deleting;
-            let reason = match (child.replaced_by, crossing) {
+            if let (Some((rival, ours)), Some(child)) = (heir, cx.sa.child(child.serial))
+                && rival == child.serial
+            {
+                child.replaced_by = Some(ours);
+            }
+            let replaced = cx.sa.child(child.serial).and_then(|child| child.replaced_by);
+            let reason = match (replaced, crossing) {
                 (Some(_), _) => DownReason::Replaced,
                 (None, true) => DownReason::Requested,
                 (None, false) => DownReason::PeerDeleted,

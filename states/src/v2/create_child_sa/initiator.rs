@@ -180,6 +180,11 @@ impl ChildExchange {
         self.rival = Some(Rival { child, nonces });
     }
 
+    /// See [`Established::rival_and_ours`].
+    pub(crate) fn rival_and_ours(&self) -> Option<(SerialNo, SerialNo)> {
+        self.rival.as_ref().map(|rival| (rival.child, self.child))
+    }
+
     /// Gives up before anything was sent: the peer has begun the same.
     pub(crate) fn withdraw(self, cx: &mut Cx<'_, '_>) {
         cx.child_down(self.child, DownReason::Replaced);

@@ -248,6 +248,14 @@ impl Established {
         }
     }
 
+    /// What the peer has made for the same as ours, and ours.
+    pub(crate) fn rival_and_ours(&self) -> Option<(SerialNo, SerialNo)> {
+        match &self.ours {
+            Some(Ours::Child(exchange)) => exchange.rival_and_ours(),
+            _ => None,
+        }
+    }
+
     /// Refuses a request of the peer's.
     pub(crate) fn refuse(
         &mut self,

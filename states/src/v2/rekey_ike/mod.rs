@@ -110,6 +110,7 @@ impl Candidate {
         cx.story_of(self.serial, event);
         let (mut common, next) = self.begin(cx, established);
         let now = cx.now();
+        common.replaced_by = Some(winner);
         common.timers = Timers::default();
         common.timers.life.end = Some(now.after(REPLACED_LINGERS));
         if self.initiator {
