@@ -95,8 +95,8 @@ pub(crate) struct Common {
     pub(crate) tasks: Vec<Task>,
     /// Orders for later: what the peer has put off, and what a successor begins with.
     pub(crate) postponed: Vec<(Instant, Task)>,
-    /// Since when the peer has answered with nothing but TEMPORARY_FAILURE.
-    pub(crate) put_off_since: Option<Instant>,
+    /// Since when the peer has answered with nothing but TEMPORARY_FAILURE, and its last one.
+    pub(crate) put_off: Option<(Instant, Instant)>,
     /// The IKE SA that has replaced this one.
     pub(crate) replaced_by: Option<SerialNo>,
     /// One request that came while a response was being processed.
@@ -129,7 +129,7 @@ impl Common {
             wanted: Vec::new(),
             tasks: Vec::new(),
             postponed: Vec::new(),
-            put_off_since: None,
+            put_off: None,
             replaced_by: None,
             held: None,
             tickets: 0,

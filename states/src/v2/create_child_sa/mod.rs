@@ -81,18 +81,25 @@ impl Nonces {
 /// ("several minutes", RFC 7296, 2.25).
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
+/// Two TEMPORARY_FAILUREs further apart than that have nothing to do with each other.
+const SAME_TROUBLE: Duration = Duration::from_secs(60);
+
 /// How long to wait after TEMPORARY_FAILURE: long enough for an exchange of the peer's, and
 /// not the same at both ends.
 pub(crate) fn put_off(cx: &mut Cx<'_, '_>) -> Duration {
     let now = cx.now();
-    cx.sa.put_off_since.get_or_insert(now);
+    let since = cx.sa.put_off.filter(|(_, last)| now.since(*last) < SAME_TROUBLE);
+    cx.sa.put_off = Some((since.map_or(now, |(since, _)| since), now));
     let jitter = u16::from_be_bytes(cx.random());
     Duration::from_millis(2000 + u64::from(jitter) % 6000)
 }
 
 /// Whether the peer has put us off for too long.
 pub(crate) fn out_of_patience(cx: &Cx<'_, '_>) -> bool {
-    cx.sa.put_off_since.is_some_and(|since| cx.now().since(since) > PATIENCE)
+    let now = cx.now();
+    cx.sa
+        .put_off
+        .is_some_and(|(since, last)| now.since(since) > PATIENCE && now.since(last) < SAME_TROUBLE)
 }
 
 /// When a failed rekeying is tried again, given when the SA ends: half way there, and not at
@@ -317,7 +324,7 @@ pub(crate) fn process_response(cx: &mut Cx<'_, '_>, state: State, payloads: &[Pa
     cx.sa.window.response_accepted();
     let error = first_error(payloads).map(|notify| notify.notify_type);
     if error != Some(NotifyType::TEMPORARY_FAILURE) {
-        cx.sa.put_off_since = None;
+        cx.sa.put_off = None;
     }
     match established.ours.take() {
         Some(Ours::Child(exchange)) => exchange.response(established, cx, payloads),
