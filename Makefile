@@ -23,6 +23,7 @@ lint:
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 bench: build         ## ours beside libreswan and strongSwan
+	cargo build --release --locked -p pluto-tests --bin ikeload
 	tests/bench/run
 
 install: build       ## make install DESTDIR=... PREFIX=/usr/local
