@@ -68,7 +68,7 @@ impl IkeSaActor {
     }
 
     fn connection(&self) -> ConnectionSerial {
-        self.sa.summary().policy.connection
+        self.sa.policy().connection
     }
 
     /// One input: on a copy, which is kept when the machine returns. After a panic a datagram
@@ -157,7 +157,7 @@ impl IkeSaActor {
             Output::Keepalive { local, remote } => self.shell.transport.keepalive(local, remote),
             Output::Story(story) => self.shell.log.story(self.connection(), &story),
             Output::Job(id, job) => {
-                let priority = if self.sa.is_initiator() || self.sa.summary().established {
+                let priority = if self.sa.is_initiator() || self.sa.is_established() {
                     Priority::High
                 } else {
                     Priority::Low

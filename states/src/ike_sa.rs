@@ -173,6 +173,18 @@ impl IkeSa {
         self.common.initiator
     }
 
+    /// What it belongs to.
+    #[must_use]
+    pub fn policy(&self) -> &Arc<IkePolicy> {
+        &self.common.policy
+    }
+
+    /// Whether it is established.
+    #[must_use]
+    pub fn is_established(&self) -> bool {
+        self.state.is_established()
+    }
+
     /// Facts for listings.
     #[must_use]
     pub fn summary(&self) -> IkeSaSummary {
