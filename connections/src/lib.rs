@@ -5,6 +5,7 @@
 //! All of it is data and pure functions: no sockets, clocks or randomness.
 
 mod address;
+mod addresspool;
 mod config;
 mod connection;
 mod data;
@@ -31,6 +32,10 @@ mod spec;
 mod status;
 mod table;
 
+pub use addresspool::{
+    AddressPools, Lease, LeaseError, LeaseRequest, LeaseSnapshot, LeaseStatus, PoolRange,
+    PoolStatus, RememberedLease,
+};
 pub use connection::{Connection, Instance, Kind};
 pub use end::Family;
 pub use facts::Updown;
