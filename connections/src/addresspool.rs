@@ -31,6 +31,9 @@ pub(crate) const MAX_LINGERING: usize = 100_000;
 pub struct AddressPools {
     /// By first address, which tells overlapping ranges in O(log n).
     pools: BTreeMap<IpAddr, Entry>,
+    /// What was told of pools that do not exist yet.
+    remembered: BTreeMap<IpAddr, String>,
+    claims: FxHashMap<ConnectionSerial, Vec<IpAddr>>,
     /// What each connection has, at most one address of a family.
     held: FxHashMap<ConnectionSerial, Vec<Held>>,
 }
@@ -166,14 +169,17 @@ impl AddressPools {
         }
         for range in ranges {
             self.entry(range).users.insert(user);
+            self.claims.entry(user).or_default().push(range.first());
         }
         Ok(())
     }
 
     /// A connection is gone. Its pools stay until their last lease is given back.
     pub fn disclaim(&mut self, user: ConnectionSerial) {
-        for entry in self.pools.values_mut() {
-            entry.users.remove(&user);
+        for pool in self.claims.remove(&user).unwrap_or_default() {
+            if let Some(entry) = self.pools.get_mut(&pool) {
+                entry.users.remove(&user);
+            }
         }
         self.release(user);
     }
@@ -187,9 +193,21 @@ impl AddressPools {
     }
 
     fn entry(&mut self, range: &PoolRange) -> &mut Entry {
-        self.pools
-            .entry(range.first())
-            .or_insert_with(|| Entry { pool: Pool::new(*range), users: FxHashSet::default() })
+        let remembered = &mut self.remembered;
+        self.pools.entry(range.first()).or_insert_with(|| {
+            let mut pool = Pool::new(*range);
+            let mut behind = remembered.split_off(&range.first());
+            behind.retain(|address, identity| {
+                let inside = *address <= range.last();
+                if inside {
+                    let identity = std::mem::take(identity);
+                    pool.restore(&RememberedLease { identity, address: *address });
+                }
+                !inside
+            });
+            remembered.append(&mut behind);
+            Entry { pool, users: FxHashSet::default() }
+        })
     }
 
     /// Gives an address; the same one again to who has one already.
@@ -261,19 +279,27 @@ impl AddressPools {
     /// Who has which address, or had it last.
     #[must_use]
     pub fn snapshot(&self) -> LeaseSnapshot {
-        let leases = self.pools.values().flat_map(|entry| entry.pool.remembered()).collect();
-        LeaseSnapshot { leases }
+        let known = self.pools.values().flat_map(|entry| entry.pool.remembered());
+        let unused = self.remembered.iter().map(|(address, identity)| RememberedLease {
+            identity: identity.clone(),
+            address: *address,
+        });
+        LeaseSnapshot { leases: known.chain(unused).collect() }
     }
 
-    /// Remembers the leases of a pool as they were when the daemon last ended, as far as its
+    /// Remembers the leases as they were when the daemon last ended, as far as its
     /// identities and addresses are free: what is told twice or lies outside is left out.
-    pub fn restore(&mut self, snapshot: &LeaseSnapshot) {
-        for lease in &snapshot.leases {
+    /// What belongs to no pool yet waits for it.
+    pub fn restore(&mut self, snapshot: LeaseSnapshot) {
+        let short = |lease: &RememberedLease| lease.identity.len() <= MAX_IDENTITY;
+        for lease in snapshot.leases.into_iter().filter(short) {
             let before = self.pools.range_mut(..=lease.address).next_back();
-            if let Some((_, entry)) = before
-                && lease.identity.len() <= MAX_IDENTITY
-            {
-                entry.pool.restore(lease);
+            match before.filter(|(_, entry)| entry.pool.range().last() >= lease.address) {
+                Some((_, entry)) => entry.pool.restore(&lease),
+                None if self.remembered.len() < MAX_LINGERING => {
+                    self.remembered.insert(lease.address, lease.identity);
+                }
+                None => {}
             }
         }
     }

@@ -57,6 +57,7 @@ impl Config {
         check_pair(&draft, spec)?;
         check_auth(&draft, spec)?;
         check_traffic(&draft, spec)?;
+        crate::configuration::check(&draft, spec)?;
         settle(&mut draft, spec)?;
         Self::finish(draft, spec)
     }
@@ -218,11 +219,11 @@ fn check_name(name: &str) -> Result<(), SpecError> {
     }
 }
 
-fn told(spec: &crate::EndSpec, name: &str) -> String {
+pub(crate) fn told(spec: &crate::EndSpec, name: &str) -> String {
     spec.0.get(name).cloned().unwrap_or_default()
 }
 
-fn option(spec: &ConnectionSpec, name: &str) -> String {
+pub(crate) fn option(spec: &ConnectionSpec, name: &str) -> String {
     spec.options.get(name).cloned().unwrap_or_default()
 }
 
@@ -267,6 +268,10 @@ fn check_families(draft: &Draft, spec: &ConnectionSpec) -> Result<(), SpecError>
     {
         let why = format!("the ends' addresses are {}", is.name());
         return Err(SpecError::conflict("hostaddrfamily", want.name(), why));
+    }
+    // What is given and asked for has families of its own.
+    if crate::configuration::is_used(draft) {
+        return Ok(());
     }
     let host = left.or(right).or(draft.settings.family).map(Family::any_address);
     let pick = |end: &End| match &end.host {
@@ -375,7 +380,9 @@ fn check_traffic(draft: &Draft, spec: &ConnectionSpec) -> Result<(), SpecError> 
 
 /// Fills in what follows from other keywords, and warns of what has no effect.
 fn settle(draft: &mut Draft, spec: &ConnectionSpec) -> Result<(), SpecError> {
+    let narrows = crate::configuration::is_used(draft);
     let s = &mut draft.settings;
+    s.narrowing |= narrows;
     if draft.ah.is_some() {
         s.phase2 = Some(ProtocolId::AH);
     }

@@ -67,6 +67,8 @@ pub struct Connection {
     pub(crate) both_ours: bool,
     /// An instance's peer.
     pub(crate) peer_id: Option<Id>,
+    /// The addresses that the peer has from us.
+    pub(crate) leased: Box<[IpAddr]>,
     /// Built when first asked for: most of 10,000 connections are not in use.
     pub(crate) ike: OnceLock<Arc<IkePolicy>>,
     pub(crate) child: OnceLock<Option<Arc<ChildPolicy>>>,
@@ -98,6 +100,7 @@ impl Connection {
             oriented: None,
             both_ours: false,
             peer_id: None,
+            leased: Box::default(),
             config: Arc::new(config),
             ike: OnceLock::new(),
             child: OnceLock::new(),
@@ -295,14 +298,14 @@ impl Connection {
     /// Our side's traffic, once it is oriented.
     #[must_use]
     pub fn local_selectors(&self) -> Vec<Selector> {
-        let end = self.local_end();
-        end.map(|e| e.selectors(self.local_address())).unwrap_or_default()
+        let side = self.local_side();
+        side.map(|side| self.selectors_at(side, self.local_address())).unwrap_or_default()
     }
     /// The peer's traffic; empty for a template whose peers protect just themselves.
     #[must_use]
     pub fn remote_selectors(&self) -> Vec<Selector> {
-        let end = self.remote_end();
-        end.map(|e| e.selectors(self.remote_address())).unwrap_or_default()
+        let side = self.local_side().map(Side::other);
+        side.map(|side| self.selectors_at(side, self.remote_address())).unwrap_or_default()
     }
     /// The pairs of selectors, each with the priority of its kernel policies.
     #[must_use]
@@ -402,6 +405,7 @@ impl Connection {
             decap_dscp: s.decap_dscp,
             encap_dscp: s.encap_dscp,
             nopmtudisc: s.nopmtudisc,
+            configuration: self.configuration().map(Arc::new),
         })
     }
 

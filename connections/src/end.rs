@@ -1,7 +1,7 @@
 //! One end of a connection: what `left…=` or `right…=` say, parsed.
 
 use crate::keywords::values;
-use crate::{AddressRange, Authby, Id, Selector};
+use crate::{AddressRange, Authby, Id, PoolRange, Selector};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `left=`: where the end is.
@@ -65,6 +65,12 @@ pub(crate) struct End {
     pub(crate) subnets: Box<[Selector]>,
     pub(crate) proto_port: Option<ProtoPort>,
     pub(crate) source_ips: Box<[IpAddr]>,
+    /// `addresspool=`: what peers at this end are given.
+    pub(crate) address_pool: Box<[PoolRange]>,
+    /// `modecfgserver=`.
+    pub(crate) config_server: bool,
+    /// `modecfgclient=`.
+    pub(crate) config_client: bool,
     /// `id=`; none: the host's address.
     pub(crate) id: Option<Id>,
     /// `auth=`; none: `authby=` decides.
@@ -84,6 +90,9 @@ impl Default for End {
             subnets: Box::default(),
             proto_port: None,
             source_ips: Box::default(),
+            address_pool: Box::default(),
+            config_server: false,
+            config_client: false,
             id: None,
             auth: None,
             updown: None,
@@ -170,7 +179,7 @@ impl Host {
 
 /// Letters, digits, hyphens and dots, no empty label but a last one, and not all digits and
 /// dots (a mistyped address is not a name).
-fn is_dns_name(text: &str) -> bool {
+pub(crate) fn is_dns_name(text: &str) -> bool {
     let labels = text.strip_suffix('.').unwrap_or(text).split('.');
     let label = |l: &str| {
         (1..=63).contains(&l.len())
@@ -319,12 +328,17 @@ impl End {
     /// This end's traffic, once its address is known; empty while it has neither subnet nor
     /// address.
     pub(crate) fn selectors(&self, address: Option<IpAddr>) -> Vec<Selector> {
-        let restrict = |s: &Selector| self.proto_port.map_or(*s, |p| p.restrict(s.addresses));
         if self.subnets.is_empty() {
-            address.map(Selector::host).iter().map(restrict).collect()
+            self.restricted(address.map(Selector::host))
         } else {
-            self.subnets.iter().map(restrict).collect()
+            self.restricted(self.subnets.iter().copied())
         }
+    }
+
+    /// Selectors with this end's protocol and ports, where it has any.
+    pub(crate) fn restricted(&self, all: impl IntoIterator<Item = Selector>) -> Vec<Selector> {
+        let restrict = |s: Selector| self.proto_port.map_or(s, |p| p.restrict(s.addresses));
+        all.into_iter().map(restrict).collect()
     }
 
     /// Whether the peer may choose the port.

@@ -393,7 +393,8 @@ fn fit(
     let narrowing = candidate.config.settings.narrowing
         || candidate.config.ends.iter().any(crate::end::End::port_wildcard);
     let local = candidate.local_selectors();
-    let remote = candidate.remote_end().map(|e| e.selectors(Some(remote))).unwrap_or_default();
+    let side = candidate.local_side().map(Side::other);
+    let remote = side.map(|s| candidate.selectors_at(s, Some(remote))).unwrap_or_default();
     let judge = |configured: &[Selector], offered: &[Selector]| {
         let covered = |c: &Selector| offered.iter().any(|o| o.contains(c));
         // What a packet asked for may stand in front of the selectors themselves.
@@ -480,8 +481,8 @@ fn explain_child(
             (sided(local, "leftsubnet", "rightsubnet"), configured, joined(&lookup.local_ts))
         }
         Field::RemoteTs => {
-            let end = candidate.remote_end();
-            let own = end.map(|e| e.selectors(Some(peer.remote))).unwrap_or_default();
+            let own = remote.map(|s| candidate.selectors_at(s, Some(peer.remote)));
+            let own = own.unwrap_or_default();
             (sided(remote, "leftsubnet", "rightsubnet"), joined(&own), joined(&lookup.remote_ts))
         }
     };

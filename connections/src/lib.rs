@@ -7,6 +7,7 @@
 mod address;
 mod addresspool;
 mod config;
+mod configuration;
 mod connection;
 mod data;
 mod dn;
@@ -36,6 +37,7 @@ pub use addresspool::{
     AddressPools, Lease, LeaseError, LeaseRequest, LeaseSnapshot, LeaseStatus, PoolRange,
     PoolStatus, RememberedLease,
 };
+pub use configuration::{ConfigRole, Configuration, MAX_BANNER, is_domain};
 pub use connection::{Connection, Instance, Kind};
 pub use end::Family;
 pub use facts::Updown;

@@ -2,7 +2,7 @@
 //! by all SAs made from it.
 
 use crate::proposal::{ChildProposals, IkeProposals};
-use crate::{ConnectionSerial, Id, Selector};
+use crate::{Configuration, ConnectionSerial, Id, Selector};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -164,4 +164,6 @@ pub struct ChildPolicy {
     pub encap_dscp: bool,
     /// `nopmtudisc=`.
     pub nopmtudisc: bool,
+    /// What one end gives the other to be configured with, if it does.
+    pub configuration: Option<Arc<Configuration>>,
 }

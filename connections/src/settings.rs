@@ -4,6 +4,7 @@
 use crate::end::Family;
 use crate::{Authby, Encapsulation, Fragmentation};
 use pluto_wire::numbers::ProtocolId;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// `auto=`: what is done with the connection once it is loaded.
@@ -144,6 +145,13 @@ pub(crate) struct Settings {
     pub(crate) overlap_ip: bool,
     pub(crate) send_ca: &'static str,
     pub(crate) debug: Option<Box<str>>,
+    /// `modecfgdns=`.
+    pub(crate) config_dns: Box<[IpAddr]>,
+    /// `modecfgdomains=`.
+    pub(crate) config_domains: Box<[Box<str>]>,
+    /// `modecfgbanner=`.
+    pub(crate) config_banner: Option<Box<str>>,
+    pub(crate) ignore_peer_dns: bool,
 }
 
 /// `authby=`.
@@ -206,6 +214,10 @@ impl Default for Settings {
             overlap_ip: false,
             send_ca: "all",
             debug: None,
+            config_dns: Box::default(),
+            config_domains: Box::default(),
+            config_banner: None,
+            ignore_peer_dns: false,
         }
     }
 }

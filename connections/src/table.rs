@@ -192,6 +192,16 @@ impl Connections {
         Some(new)
     }
 
+    /// The peer has these addresses from us, or none any more. The new value; none when there
+    /// is no such connection.
+    pub fn set_leases(
+        &mut self,
+        serial: ConnectionSerial,
+        addresses: &[IpAddr],
+    ) -> Option<Arc<Connection>> {
+        self.update(serial, |connection| connection.leased = addresses.into())
+    }
+
     /// One by its serial number.
     #[must_use]
     pub fn by_serial(&self, serial: ConnectionSerial) -> Option<&Arc<Connection>> {

@@ -234,11 +234,16 @@ pub(super) static TABLE: &[Keyword] = &[
         Syntax::Words(&["file", "pam", "alwaysok"]), &["file"]),
     later("xauthfail", &[], "hard", "what a failed XAUTH means (IKEv1)",
         Syntax::Words(&["hard", "soft"]), &["hard"]),
-    later("modecfgpull", &[], "no", "ask for the address (IKEv1)", YES_NO, &["no"]),
-    later("modecfgdns", &[], "none", "DNS servers for the peer", Syntax::Addresses, &[]),
-    later("modecfgdomains", &[], "none", "DNS domains for the peer", TEXT, &[]),
-    later("modecfgbanner", &[], "none", "greeting for the peer (IKEv1)", TEXT, &[]),
-    later("ignore-peer-dns", &[], "no", "do not use the peer's DNS servers", YES_NO, &["no"]),
+    // With IKEv2 the client asks, always.
+    conn("modecfgpull", &[], "no", "ask for the address (IKEv1)", |_, v| {
+        values::yes_no(v)?;
+        Ok(())
+    }),
+    conn("modecfgdns", &[], "none", "DNS servers for the peer", set!(config_dns, values::addresses)),
+    conn("modecfgdomains", &[], "none", "DNS domains for the peer", set!(config_domains, domains)),
+    conn("modecfgbanner", &[], "none", "greeting for the peer", set!(config_banner, banner)),
+    conn("ignore-peer-dns", &[], "no", "do not use the peer's DNS servers",
+        set!(ignore_peer_dns, values::yes_no)),
     later("share-lease", &[], "yes", "one address for all of a peer's connections",
         YES_NO, &["yes"]),
     later("remote-peer-type", &["remote_peer_type"], "ietf", "the peer is a Cisco (IKEv1)",
@@ -260,6 +265,28 @@ const MAX_LIFE: Duration = Duration::from_secs(86_400);
 
 fn unless(supported: bool) -> Read {
     if supported { Ok(()) } else { Err(Complaint::Unsupported) }
+}
+
+/// What one configuration payload has room for, with much to spare.
+const MAX_DOMAINS: usize = 64;
+
+fn domains(text: &str) -> Result<Box<[Box<str>]>, String> {
+    let all: Box<[Box<str>]> = values::list(text).map(Into::into).collect();
+    if let Some(bad) = all.iter().find(|domain| !crate::end::is_dns_name(domain)) {
+        return Err(format!("\"{bad}\" is not a domain"));
+    }
+    match all.len() {
+        0 => Err("must be a domain, or a list of them".to_owned()),
+        1..=MAX_DOMAINS => Ok(all),
+        _ => Err(format!("has more than {MAX_DOMAINS} domains")),
+    }
+}
+
+fn banner(text: &str) -> Result<Option<Box<str>>, String> {
+    if text.len() > crate::MAX_BANNER {
+        return Err(format!("is longer than {} octets", crate::MAX_BANNER));
+    }
+    Ok((!text.is_empty()).then(|| text.into()))
 }
 
 fn auto(text: &str) -> Result<Auto, String> {

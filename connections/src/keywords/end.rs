@@ -2,7 +2,7 @@
 
 use super::{Complaint, Effect, Keyword, Read, Scope, Syntax, values};
 use crate::end::{End, Host, Nexthop, ProtoPort};
-use crate::{Authby, Id, Selector};
+use crate::{Authby, Id, PoolRange, Selector};
 
 const fn end(
     name: &'static str,
@@ -80,11 +80,17 @@ pub(super) static TABLE: &[Keyword] = &[
     }),
     later("xauthserver", &["xauth"], "no", "XAUTH server (IKEv1)", YES_NO, &["no"]),
     later("xauthclient", &[], "no", "XAUTH client (IKEv1)", YES_NO, &["no"]),
-    later("modecfgserver", &["modeconfigserver"], "no", "hands out addresses", YES_NO, &["no"]),
-    later("modecfgclient", &["modeconfigclient"], "no", "asks for an address", YES_NO, &["no"]),
+    end("modecfgserver", &["modeconfigserver"], "no", "hands out addresses", |e, v| {
+        e.config_server = values::yes_no(v)?;
+        Ok(())
+    }),
+    end("modecfgclient", &["modeconfigclient"], "no", "asks for an address", |e, v| {
+        e.config_client = values::yes_no(v)?;
+        Ok(())
+    }),
     later("username", &["xauthusername", "xauthuser", "xauthname"], "none", "XAUTH or EAP user",
         TEXT, &[]),
-    later("addresspool", &[], "none", "addresses to hand out", TEXT, &[]),
+    end("addresspool", &[], "none", "addresses to hand out", address_pool),
     later("cat", &[], "no", "client address translation", YES_NO, &["no"]),
     later("updown-config", &[], "noasync,noexec", "how the updown command is run", TEXT,
         &["noasync,noexec", "noasync noexec", "no-async,no-exec", "noasync", "noexec"]),
@@ -112,6 +118,27 @@ fn subnet(end: &mut End, value: &str) -> Read {
         return Err(Complaint::Invalid("must be ADDRESS/LENGTH, or a list of them".to_owned()));
     }
     end.subnets = all;
+    Ok(())
+}
+
+/// Ranges that one connection may have.
+const MAX_RANGES: usize = 64;
+
+fn address_pool(end: &mut End, value: &str) -> Read {
+    let mut all: Vec<PoolRange> = Vec::new();
+    for text in values::list(value) {
+        let range = PoolRange::parse(text)
+            .map_err(|e| e.map_or(Complaint::Unsupported, Complaint::Invalid))?;
+        if let Some(other) = all.iter().find(|other| other.overlaps(&range)) {
+            return Err(Complaint::Invalid(format!("{range} and {other} overlap")));
+        }
+        all.push(range);
+    }
+    if all.is_empty() || all.len() > MAX_RANGES {
+        let why = format!("must be 1 to {MAX_RANGES} ranges, as in 192.0.2.100-192.0.2.110");
+        return Err(Complaint::Invalid(why));
+    }
+    end.address_pool = all.into();
     Ok(())
 }
 

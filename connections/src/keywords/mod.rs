@@ -63,7 +63,6 @@ enum Syntax {
     Number(u64, u64),
     Size,
     Duration,
-    Addresses,
     Text,
 }
 
@@ -224,10 +223,6 @@ fn later(syntax: Syntax, harmless: &[&str], value: &str) -> Read {
         }
         Syntax::Duration => {
             values::duration(value, std::time::Duration::from_secs(1))?.as_secs().to_string()
-        }
-        Syntax::Addresses => {
-            values::addresses(value)?;
-            value.to_owned()
         }
         Syntax::Text => value.to_owned(),
     };

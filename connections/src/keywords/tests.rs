@@ -66,7 +66,7 @@ fn a_feature_to_come_is_refused_by_name() {
         ("ipsec-interface", "1"),
         ("iptfs", "on"),
         ("leftcert", "west"),
-        ("rightaddresspool", "10.0.0.1-10.0.0.9"),
+        ("rightaddresspool", "2001:db8::/56/64"),
         ("leftid", "%fromcert"),
         ("leftsubnet", "vhost:%priv"),
         ("mark", "%unique"),
@@ -128,6 +128,19 @@ fn contradictions_are_refused() {
         ),
         (&[("type", "transport"), ("leftsubnet", "10.1.0.0/16")], "use type=tunnel"),
         (&[("esn", "yes"), ("replay-window", "0")], "switches extended sequence numbers off"),
+        (
+            &[("leftaddresspool", "10.0.0.1"), ("rightaddresspool", "10.0.0.2")],
+            "leftaddresspool= is given too",
+        ),
+        (
+            &[("leftmodecfgclient", "yes"), ("rightmodecfgclient", "yes")],
+            "leftmodecfgclient= is yes too",
+        ),
+        (
+            &[("rightmodecfgserver", "yes"), ("rightaddresspool", "10.0.0.2")],
+            "gets its addresses from the other end",
+        ),
+        (&[("rightaddresspool", "10.0.0.2"), ("type", "transport")], "need type=tunnel"),
     ] {
         let text = complaint(keywords);
         assert!(text.contains(expected), "{keywords:?}: {text}");
