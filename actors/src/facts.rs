@@ -1,7 +1,7 @@
 //! Facts of tunnels in words: for updown's environment, and for logs.
 
 use pluto_connections::routing::{Verb, Wishes};
-use pluto_connections::{Connection, Kind, Selector};
+use pluto_connections::{ConfigRole, Configuration, Connection, Kind, Selector};
 use pluto_states::ChildUp;
 use pluto_updown::Facts;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -73,7 +73,7 @@ pub fn tunnel(connection: &Connection, child: Option<&ChildUp>, wishes: Wishes) 
     let prefixes =
         |selectors: &[Selector]| selectors.iter().flat_map(|s| s.addresses.prefixes()).collect();
     let transport = child.is_some_and(|up| up.mode == pluto_connections::IpsecMode::Transport);
-    let source_ip = connection.source_ips().iter().copied().find(|address| address.is_ipv6() == v6);
+    let given = received(child);
     Facts {
         connection: connection.serial().0,
         environment: environment(connection, child, wishes, first_mine, peers.first().copied(), v6),
@@ -85,11 +85,24 @@ pub fn tunnel(connection: &Connection, child: Option<&ChildUp>, wishes: Wishes) 
         peer_client: prefixes(&peers),
         host,
         v6,
-        source_ip,
+        source_ip: source_ip(connection, given, v6),
+        other_source_ip: given.and_then(|given| source_ip(connection, Some(given), !v6)),
         metric: connection.metric(),
         mtu: connection.mtu(),
         transport,
     }
+}
+
+/// What the peer has given us.
+fn received(child: Option<&ChildUp>) -> Option<&Configuration> {
+    let given = child?.policy.configuration.as_deref()?;
+    (given.role == ConfigRole::Client && !given.addresses.is_empty()).then_some(given)
+}
+
+/// Our address for what goes through the tunnel: the one that we were given, or `sourceip=`.
+fn source_ip(connection: &Connection, given: Option<&Configuration>, v6: bool) -> Option<IpAddr> {
+    let given = given.into_iter().flat_map(|given| &given.addresses);
+    given.chain(connection.source_ips()).copied().find(|address| address.is_ipv6() == v6)
 }
 
 struct Variables(Vec<(String, String)>);
@@ -182,16 +195,18 @@ fn environment(
     v.set("PLUTO_CONN_KIND", kind);
     v.set("PLUTO_CONN_ADDRFAMILY", family(me.is_some_and(|me| me.is_ipv6())));
     v.set("XAUTH_FAILED", 0);
-    v.set_if(
-        "PLUTO_MY_SOURCEIP",
-        connection.source_ips().iter().find(|address| address.is_ipv6() == v6),
-    );
+    v.set_if("PLUTO_MY_SOURCEIP", source_ip(connection, received(child), v6));
     v.set("PLUTO_IS_PEER_CISCO", 0);
-    v.set("PLUTO_PEER_DNS_INFO", "");
-    v.set("PLUTO_PEER_DOMAIN_INFO", "");
-    v.set("PLUTO_PEER_BANNER", "");
-    v.set("PLUTO_CFG_SERVER", 0);
-    v.set("PLUTO_CFG_CLIENT", 0);
+    let given = received(child);
+    let dns = given.filter(|given| !given.ignore_dns);
+    let servers: Vec<String> =
+        dns.map(|dns| dns.dns.iter().map(ToString::to_string).collect()).unwrap_or_default();
+    v.set("PLUTO_PEER_DNS_INFO", servers.join(" "));
+    v.set("PLUTO_PEER_DOMAIN_INFO", dns.map(|dns| dns.domains.join(" ")).unwrap_or_default());
+    v.set("PLUTO_PEER_BANNER", given.and_then(|given| given.banner.as_deref()).unwrap_or(""));
+    let role = connection.config_role();
+    v.set("PLUTO_CFG_SERVER", u8::from(role == Some(ConfigRole::Server)));
+    v.set("PLUTO_CFG_CLIENT", u8::from(role == Some(ConfigRole::Client)));
     v.set("PLUTO_NM_CONFIGURED", 0);
     let mark = |mark: (u32, u32)| format!("{}/0x{:x}", mark.0, mark.1);
     v.set_if("CONNMARK_IN", connection.mark_in().map(mark));

@@ -14,7 +14,7 @@ use actix::{
 use pluto_connections::{ConnectionSerial, SerialNo};
 use pluto_messages::{
     ChildExpired, ChildSaNews, ComputePskAuth, DatagramArrived, DescribeIkeSa, FindChildConnection,
-    FindConnection, IkeSaDescription, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded,
+    FindConnection, FindLease, IkeSaDescription, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded,
     MappingChanged, Order,
 };
 use pluto_states::{
@@ -193,6 +193,9 @@ impl IkeSaActor {
             }
             Ask::Connection(lookup) => {
                 self.ask_supervisor(id, FindConnection { ike: self.serial, lookup }, ctx)
+            }
+            Ask::Lease(question) => {
+                self.ask_supervisor(id, FindLease { ike: self.serial, question }, ctx)
             }
             Ask::Child(lookup) => {
                 self.ask_supervisor(id, FindChildConnection { ike: self.serial, lookup }, ctx)

@@ -4,7 +4,7 @@ use crate::{Fault, Reporter};
 use actix::Message;
 use pluto_connections::{AuthLookup, ChildLookup, ConnectionSerial, LocalAddress, SerialNo};
 use pluto_kernel::KernelEvent;
-use pluto_states::{AskResult, ChildEvent, Datagram, Finish, IkeEstablished};
+use pluto_states::{AskResult, ChildEvent, Datagram, Finish, IkeEstablished, LeaseQuestion};
 use pluto_whack::Request;
 
 /// An IKE_SA_INIT request that no SA knows: make a responder.
@@ -31,6 +31,21 @@ pub struct FindChildConnection {
     /// What its peer says.
     pub lookup: ChildLookup,
 }
+
+/// An inner address for the peer of an IKE SA.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<AskResult, Fault>")]
+pub struct FindLease {
+    /// The IKE SA that asks; the lease lives as long as it does.
+    pub ike: SerialNo,
+    /// For whom.
+    pub question: LeaseQuestion,
+}
+
+/// Leases have changed: have them written soon.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct WriteLeases;
 
 /// An IKE SA is established.
 #[derive(Debug, Clone, Message)]

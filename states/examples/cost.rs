@@ -77,6 +77,7 @@ fn policies(local: &str, remote: &str) -> (Arc<IkePolicy>, Arc<ChildPolicy>) {
         decap_dscp: false,
         encap_dscp: false,
         nopmtudisc: false,
+        configuration: None,
     };
     (Arc::new(ike), Arc::new(child))
 }
@@ -141,6 +142,7 @@ impl Host {
                 ike: Arc::clone(&self.ike),
                 child: Some(Ok(Arc::clone(&self.child))),
             })),
+            Ask::Lease(_) => AskResult::Lease(Err("no pool".into())),
             Ask::Child(_) => AskResult::Child(Ok(Arc::clone(&self.child))),
         }
     }

@@ -255,6 +255,7 @@ fn ask_done(cx: &mut Cx<'_, '_>, state: State, id: AskId, result: AskResult) -> 
         State::AwaitConnection(waiting) => waiting.ask_done(cx, id, result),
         State::AwaitBothAuths(waiting) => waiting.ask_done(cx, id, result),
         State::Established(established) => established.ask_done(cx, id, result),
+        State::AwaitLease(waiting) => waiting.ask_done(cx, id, result),
         state => state,
     }
 }

@@ -234,6 +234,21 @@ pub enum Ask {
     Connection(AuthLookup),
     /// To the table of connections: who takes this Child SA.
     Child(ChildLookup),
+    /// To the address pools: an inner address for the peer.
+    Lease(LeaseQuestion),
+}
+
+/// Who wants an inner address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseQuestion {
+    /// The connection (or instance) whose pools are meant.
+    pub connection: ConnectionSerial,
+    /// Who the peer has proved to be.
+    pub remote_id: Id,
+    /// Whether it wants, and the connection has, IPv4 addresses.
+    pub ipv4: bool,
+    /// The same of IPv6.
+    pub ipv6: bool,
 }
 
 /// Octets to be authenticated with the pre-shared key of two identities (RFC 7296, 2.15).
@@ -260,6 +275,9 @@ pub enum AskResult {
     Connection(Result<AuthAnswer, Vec<Mismatch>>),
     /// The connection for a Child SA; none of `Ok` is never.
     Child(Result<Arc<ChildPolicy>, Vec<Mismatch>>),
+    /// The policy of the Child SA with the lease in it: as the peer's traffic, and in its
+    /// configuration. Or why there is none.
+    Lease(Result<Arc<ChildPolicy>, String>),
     /// Who should have answered is gone.
     Lost,
 }

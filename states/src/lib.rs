@@ -11,7 +11,7 @@
 //!   takes a datagram through it; then one file an exchange; `state` is the list of states
 //! - `window`: message ids, retransmission, cached responses, and nothing else has them
 //! - `protection`: SK payloads; `fragments`: messages in several datagrams; `nat`: NAT detection and the path; `child_sa`: lives
-//! - `liveness`: whether the peer is alive
+//! - `liveness`: whether the peer is alive; `v2::configuration`: inner addresses
 //! - `refusal`: what is wrong with a message, and what its sender gets to know
 //! - `roaming`: a peer whose address changes
 //! - [`story`]: every line that an SA logs
@@ -46,3 +46,4 @@ pub use refusal::{Answer as RefusalAnswer, Cause, Refusal};
 pub use stateless::{refuse_ike_sa_init, refuse_major_version};
 pub use story::{Level, Story, StoryEvent};
 pub use time::Instant;
+pub use v2::ConfigStory;

@@ -149,6 +149,8 @@ pub enum StoryEvent {
         up: Arc<ChildUp>,
         dpd: bool,
     },
+    /// About inner addresses.
+    Configuration(crate::ConfigStory),
     ChildRejectedByPeer {
         exchange: ExchangeType,
         notify: NotifyType,
@@ -348,6 +350,7 @@ impl fmt::Display for StoryEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use StoryEvent as E;
         match self {
+            E::Configuration(story) => story.fmt(f),
             E::Initiating { .. }
             | E::SentIkeSaInitRequest { .. }
             | E::ProposalChosen { .. }

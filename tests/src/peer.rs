@@ -2,14 +2,15 @@
 
 use pluto_connections::proposal::{ChildProposals, IkeProposals};
 use pluto_connections::{
-    Authby, ChildPolicy, ConnectionSerial, Encapsulation, Fragmentation, Id, IkePolicy, IpsecMode,
-    Lifetimes, Mismatch, Retransmit, Selector, SerialNo,
+    AddressPools, Authby, ChildPolicy, Configuration, ConnectionSerial, Encapsulation, Family,
+    Fragmentation, Id, IkePolicy, IpsecMode, LeaseRequest, Lifetimes, Mismatch, PoolRange,
+    Retransmit, Selector, SerialNo,
 };
 use pluto_crypto::{Secret, SeededEntropy, psk_auth};
 use pluto_states::{
     Ask, AskResult, AuthAnswer, ChildEvent, ChildInstall, ChildSpi, ChildUp, Datagram, DownReason,
     Env, Finish, IkeEstablished, IkeSa, Input, Instant, KernelFault, KernelRequest, KernelResult,
-    Output, Request, ResponderStart, Serials,
+    LeaseQuestion, Output, Request, ResponderStart, Serials,
 };
 use pluto_wire::numbers::{ExchangeType, ProtocolId};
 use pluto_wire::{Header, IkeSpi};
@@ -131,6 +132,10 @@ pub struct Peer {
     pub log: Vec<String>,
     /// Whether it answers requests of strangers.
     pub answers: bool,
+    /// Where inner addresses come from.
+    pub pools: AddressPools,
+    /// Of which ranges.
+    pub ranges: Vec<PoolRange>,
 }
 
 /// What a handled input leaves to do.
@@ -241,6 +246,7 @@ pub fn child_policy(name: &str, local: &str, remote: &str) -> ChildPolicy {
         decap_dscp: false,
         encap_dscp: false,
         nopmtudisc: false,
+        configuration: None,
     }
 }
 
@@ -260,6 +266,8 @@ impl Peer {
             reports: Vec::new(),
             log: Vec::new(),
             answers: true,
+            pools: AddressPools::default(),
+            ranges: Vec::new(),
         }
     }
 
@@ -332,7 +340,9 @@ impl Peer {
                 self.reports.push(Report::Keepalive(local, remote));
             }
             Output::Job(id, job) => answers.push((serial, Input::JobDone(id, job.run()))),
-            Output::Ask(id, ask) => answers.push((serial, Input::AskDone(id, self.answer(&ask)))),
+            Output::Ask(id, ask) => {
+                answers.push((serial, Input::AskDone(id, self.answer(serial, &ask))))
+            }
             Output::Kernel(request) => {
                 let result = self.kernel.carry_out(now, request);
                 answers.extend(result.map(|result| (serial, Input::KernelDone(result))));
@@ -355,12 +365,13 @@ impl Peer {
             }
             Output::Finished(finish) => {
                 self.reports.push(Report::Finished(serial, finish));
+                self.pools.release(ConnectionSerial(serial.0));
                 self.sas.remove(&serial);
             }
         }
     }
 
-    fn answer(&self, ask: &Ask) -> AskResult {
+    fn answer(&mut self, serial: SerialNo, ask: &Ask) -> AskResult {
         match ask {
             Ask::Psk(question) => {
                 let Some(psk) = &self.psk else { return AskResult::Psk(None) };
@@ -393,8 +404,48 @@ impl Peer {
                 let child = lookup.selectors.as_ref().map(|_| Ok(Arc::new(self.child.clone())));
                 AskResult::Connection(Ok(AuthAnswer { ike: Arc::new(self.ike.clone()), child }))
             }
+            Ask::Lease(question) => AskResult::Lease(self.lease(serial, question)),
             Ask::Child(_) => AskResult::Child(Ok(Arc::new(self.child.clone()))),
         }
+    }
+
+    /// An inner address for the peer of an IKE SA, which has it until it ends.
+    fn lease(
+        &mut self,
+        serial: SerialNo,
+        question: &LeaseQuestion,
+    ) -> Result<Arc<ChildPolicy>, String> {
+        let mut policy = self.child.clone();
+        let mut given = policy.configuration.as_deref().cloned().ok_or("no pool")?;
+        let wanted = [(question.ipv4, Family::Ipv4), (question.ipv6, Family::Ipv6)];
+        for (_, family) in wanted.into_iter().filter(|(wanted, _)| *wanted) {
+            let lease = self.pools.lease(&LeaseRequest {
+                ranges: &self.ranges,
+                family,
+                identity: &question.remote_id,
+                holder: ConnectionSerial(serial.0),
+                takeover: false,
+            });
+            given.addresses.push(lease.map_err(|error| error.to_string())?.address);
+        }
+        policy.remote_ts = given.leased_selectors();
+        policy.configuration = Some(Arc::new(given));
+        Ok(Arc::new(policy))
+    }
+
+    /// It serves inner addresses of these ranges.
+    ///
+    /// # Panics
+    /// A text is no range.
+    #[allow(clippy::panic, reason = "a wrong text is a wrong test")]
+    pub fn serve(&mut self, ranges: &[&str], given: Configuration) {
+        let parse = |text: &&str| match PoolRange::parse(text) {
+            Ok(range) => range,
+            Err(why) => panic!("{text}: {why:?}"),
+        };
+        self.ranges = ranges.iter().map(parse).collect();
+        self.child.configuration = Some(Arc::new(given));
+        self.child.narrowing = true;
     }
 
     /// An order for one IKE SA.

@@ -180,6 +180,7 @@ impl Host {
                 setup: pluto_whack::report::SetupFacts::default(),
                 nat_port: 4500,
                 keep_alive: Duration::from_secs(20),
+                leases: None,
             },
             faults: setup.faults,
         });

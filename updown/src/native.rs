@@ -138,7 +138,7 @@ pub fn plan(
     let (mut work, mut routes) = (Vec::new(), Vec::new());
     for (n, destination) in targets(facts).into_iter().enumerate() {
         let (gateway, interface) = way(facts, now, destination)?;
-        let source = facts.source_ip.filter(|source| same_family(*source, destination.0));
+        let source = sources(facts).find(|source| same_family(*source, destination.0));
         let metric = facts.metric;
         let route = Route { destination, interface, gateway, source, metric, mtu: facts.mtu };
         let reached = now.clients.get(n).and_then(Option::as_ref);
@@ -149,11 +149,17 @@ pub fn plan(
         }
     }
     // The kernel takes a preferred source only when it is an address of this host.
-    if let (Some(address), Some(interface)) = (facts.source_ip, interface(facts, now)) {
-        work.push(Work::AddAddress { address, interface });
+    if let Some(interface) = interface(facts, now) {
+        let add = |address| Work::AddAddress { address, interface: interface.clone() };
+        work.extend(sources(facts).map(add));
     }
     work.append(&mut routes);
     Ok(work)
+}
+
+/// Our own addresses for what goes through the tunnel.
+fn sources(facts: &Facts) -> impl Iterator<Item = IpAddr> {
+    [facts.source_ip, facts.other_source_ip].into_iter().flatten()
 }
 
 /// The peer's traffic; a default route as two halves, which leave the host's own default

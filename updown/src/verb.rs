@@ -72,6 +72,8 @@ pub struct Facts {
     pub v6: bool,
     /// `sourceip=`.
     pub source_ip: Option<IpAddr>,
+    /// The same of the other family, where the peer has given us both.
+    pub other_source_ip: Option<IpAddr>,
     /// `metric=`; 0 for none.
     pub metric: u32,
     /// `mtu=`; 0 for none.

@@ -262,6 +262,7 @@ fn serve(
                 setup: options.facts(),
                 nat_port: options.natikeport,
                 keep_alive: options.keep_alive,
+                leases: Some(options.rundir.join("leases.json")),
             },
             faults: crate::faults::Faults::default(),
         });

@@ -146,6 +146,13 @@ impl Supervisor {
         let warnings = parsed.warnings().to_vec();
         match self.table.add(parsed.oriented(&self.addresses)) {
             Ok(added) => {
+                if let Err(other) = self.claim_pools(&added) {
+                    self.table.remove(added.serial());
+                    let why = format!("addresspool= overlaps another connection's {other}");
+                    let text = format!("\"{}\": failed to add connection: {why}", spec.name);
+                    self.shell.log.warn(&text);
+                    return reporter.say(codes::FATAL, text);
+                }
                 for warning in warnings {
                     reporter.say(codes::LOG, format!("{}: warning: {warning}", added.log_name()));
                 }
@@ -315,11 +322,15 @@ impl Handler<StopSessions> for Supervisor {
         }
         let (done, wait) = tokio::sync::oneshot::channel();
         self.stopped = Some(done);
+        let written = self.write_leases();
         self.stopped_if_empty();
         let _ = ctx.address();
         Box::pin(async move {
             // A session that hangs must not keep the daemon from stopping.
             let _ = tokio::time::timeout(std::time::Duration::from_secs(5), wait).await;
+            if let Some(written) = written {
+                written.await;
+            }
         })
     }
 }

@@ -141,6 +141,7 @@ impl Supervisor {
             self.order(ike, pluto_states::Request::Shutdown);
         }
         self.shell.kernel.do_send(pluto_messages::SetPolicies { connection: serial.0, spec: None });
+        self.disclaim_pools(serial);
         self.table.remove(serial);
     }
 
@@ -372,6 +373,7 @@ impl Handler<ConnectionRetired> for Supervisor {
         if let Some(entry) = self.connections.remove(&msg.0) {
             entry.actor.kill();
         }
+        self.disclaim_pools(msg.0);
         self.table.remove(msg.0);
         self.stopped_if_empty();
     }

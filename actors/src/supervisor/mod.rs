@@ -7,6 +7,7 @@
 
 mod commands;
 mod connections;
+mod leases;
 mod listing;
 mod sessions;
 
@@ -76,6 +77,8 @@ pub struct Settings {
     pub nat_port: u16,
     /// `--keep-alive`.
     pub keep_alive: Duration,
+    /// Where leases of inner addresses outlive the daemon; none: they do not.
+    pub leases: Option<std::path::PathBuf>,
 }
 
 /// The actor.
@@ -83,6 +86,7 @@ pub struct Supervisor {
     shell: Rc<Shell>,
     settings: Settings,
     table: Connections,
+    leases: leases::Leases,
     connections: FxHashMap<ConnectionSerial, ConnectionEntry>,
     ikes: FxHashMap<SerialNo, IkeEntry>,
     children: FxHashMap<SerialNo, ChildEntry>,
@@ -131,6 +135,7 @@ impl Supervisor {
             shell,
             settings,
             table,
+            leases: leases::Leases::default(),
             connections: FxHashMap::default(),
             ikes: FxHashMap::default(),
             children: FxHashMap::default(),
@@ -191,6 +196,7 @@ impl Actor for Supervisor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         self.start_listener(ctx);
+        self.recall_leases(ctx);
     }
 }
 

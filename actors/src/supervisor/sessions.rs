@@ -82,6 +82,7 @@ impl Supervisor {
         for child in entry.children {
             self.child_down(child, DownReason::IkeEnded, None);
         }
+        self.release_lease(serial);
         self.tell_connection(entry.connection, IkeNews::Ended(serial, finish));
         self.stopped_if_empty();
     }
@@ -397,6 +398,7 @@ impl Handler<IkeSaSucceeded> for Supervisor {
         let (connection, remote_id) = (old.connection, old.remote_id.clone());
         let children = std::mem::take(&mut old.children);
         let new = self.start_ike(*msg.successor, None, None, connection, ctx);
+        self.inherit_lease(msg.old, new);
         for child in &children {
             if let Some(entry) = self.children.get_mut(child) {
                 entry.ike = new;

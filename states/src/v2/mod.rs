@@ -2,6 +2,7 @@
 
 pub(crate) mod authentication;
 pub(crate) mod child;
+pub(crate) mod configuration;
 pub(crate) mod create_child_sa;
 pub(crate) mod established;
 pub(crate) mod ike_auth;
@@ -11,3 +12,5 @@ pub(crate) mod receive;
 pub(crate) mod rekey_ike;
 pub(crate) mod state;
 pub(crate) mod table;
+
+pub use configuration::ConfigStory;

@@ -43,6 +43,8 @@ pub(crate) enum State {
     AwaitConnection(Box<auth_r::AwaitConnection>),
     /// Responder: both AUTH values are computed.
     AwaitBothAuths(Box<auth_r::AwaitBothAuths>),
+    /// Responder: an inner address is asked for.
+    AwaitLease(Box<auth_r::AwaitLease>),
     /// Responder: the kernel reserves an SPI.
     AwaitResponderSpi(Box<auth_r::AwaitResponderSpi>),
     /// Responder: the kernel installs the Child SA; then the response goes out.
@@ -113,6 +115,7 @@ impl State {
             | Self::AwaitResponderAgreement(_)
             | Self::AwaitConnection(_)
             | Self::AwaitBothAuths(_)
+            | Self::AwaitLease(_)
             | Self::AwaitResponderSpi(_)
             | Self::AwaitResponderInstall(_) => "IKE_SA_INIT_R",
             Self::Established(_) | Self::Deleting(_) | Self::AwaitInstall(_) => {

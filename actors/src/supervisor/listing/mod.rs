@@ -13,7 +13,9 @@ use pluto_messages::{
     DescribeKernel, DescribeListener, IkeSaDescription, KernelDescription, ListSecrets,
     ListenerDescription, Reporter,
 };
-use pluto_whack::report::{ActorFacts, ActorKind, BriefFacts, Item, PskFacts, TotalsFacts};
+use pluto_whack::report::{
+    ActorFacts, ActorKind, AddressPoolFacts, BriefFacts, Item, PskFacts, TotalsFacts,
+};
 use pluto_whack::{Listing, Reply, codes};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -53,6 +55,7 @@ pub(super) struct Gathered {
     secrets: Vec<(usize, String, String)>,
     uptime_s: u64,
     relations: Relations,
+    pools: Vec<AddressPoolFacts>,
 }
 
 /// Who belongs to whom, so that a listing's cost grows with its length and no faster.
@@ -167,9 +170,10 @@ impl Supervisor {
             }
         };
         let gathering = self.gather(&Needs::of(what), only.as_deref());
+        let pools = if what == Listing::AddressPoolStatus { self.pool_facts() } else { Vec::new() };
         let setup = self.settings.clone();
         actix_rt::spawn(async move {
-            let gathered = gathering.await;
+            let gathered = Gathered { pools, ..gathering.await };
             for item in items(what, &gathered, &setup) {
                 if !reporter.reply_in_turn(Reply::item(item)).await {
                     return;
@@ -278,6 +282,7 @@ fn items(what: Listing, g: &Gathered, settings: &super::Settings) -> Vec<Item> {
             items.extend(g.children.iter().map(|view| sa::child(view, g).into()));
             items.push(totals(g).into());
         }
+        Listing::AddressPoolStatus => items.extend(g.pools.iter().cloned().map(Item::from)),
         Listing::FipsStatus => items.push(daemon::fips().into()),
         Listing::ShowStates => sas(g, &mut items),
         Listing::ListPsks | Listing::ListAll => {
@@ -300,7 +305,6 @@ fn items(what: Listing, g: &Gathered, settings: &super::Settings) -> Vec<Item> {
 /// Listings of features that are not there yet say so, rather than look empty.
 fn not_yet(what: Listing) -> Option<&'static str> {
     match what {
-        Listing::AddressPoolStatus => Some("address pools are not supported yet"),
         Listing::ListPubkeys | Listing::CheckPubkeys => {
             Some("raw public keys are not supported yet")
         }

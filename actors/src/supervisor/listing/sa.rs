@@ -125,8 +125,19 @@ pub(super) fn child(view: &ChildView, g: &Gathered) -> ChildSaFacts {
         out_packets: counters.packets_out,
         max_bytes: up.policy.lifetimes.max_bytes.min(1 << 63),
         remote_id: Some(up.remote_id.to_string()),
+        lease: leases(&up.policy),
         ..ChildSaFacts::default()
     }
+}
+
+/// What one end has from the other.
+fn leases(policy: &pluto_connections::ChildPolicy) -> Vec<String> {
+    let given = policy.configuration.iter().flat_map(|given| &given.addresses);
+    let shown = given.map(|address| match address {
+        std::net::IpAddr::V4(v4) => format!("{v4}/32"),
+        std::net::IpAddr::V6(v6) => format!("{v6}/128"),
+    });
+    shown.collect()
 }
 
 /// Counters for `--globalstatus`.

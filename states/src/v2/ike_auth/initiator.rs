@@ -7,12 +7,13 @@ use crate::story::ChildOffer;
 use crate::v2::authentication::{
     Authenticated, Claim, authby_of, method_of, null_auth, signed_octets, verify,
 };
-use crate::v2::child::{self, ChildPayloads, KeySource};
+use crate::v2::child::{self, ChildPayloads, KeySource, Settled};
+use crate::v2::configuration;
 use crate::v2::established::{self, Established};
 use crate::v2::ike_sa_init::{Keyed, notifications};
 use crate::v2::state::State;
 use crate::{AskId, AskResult, Cause, DownReason, KernelResult, StoryEvent};
-use pluto_connections::{Authby, Id, SerialNo};
+use pluto_connections::{Authby, ChildPolicy, ConfigRole, Id, SerialNo, narrow};
 use pluto_crypto::Secret;
 use pluto_wire::numbers::{ExchangeType, NotifyType};
 use pluto_wire::v2::{AuthPayload, Notify, Payload, describe};
@@ -62,6 +63,8 @@ struct Response {
     claim: Claim,
     remote_id: Id,
     child: Option<ChildPayloads>,
+    /// CFG_REPLY, if there is one.
+    configuration: Option<Payload>,
     error: Option<NotifyType>,
     initial_contact: bool,
 }
@@ -184,6 +187,7 @@ fn send_request(
     if let Some(child) = child.and_then(|serial| cx.sa.child(serial))
         && let Some(spi_in) = child.spi_in
     {
+        payloads.extend(configuration::request(&child.policy));
         payloads.extend(child::offer(&child.policy, spi_in, None));
         offered = Some(Box::new(ChildOffer {
             child: child.serial,
@@ -278,6 +282,7 @@ fn judge(cx: &Cx<'_, '_>, payloads: &[Payload]) -> Result<Response, Refusal> {
         claim,
         remote_id,
         child: ChildPayloads::find(payloads),
+        configuration: payloads.iter().find(|p| matches!(p, Payload::Cp(_))).cloned(),
         error: notifies.find(|notify| notify.is_error()),
         initial_contact: notifications(payloads)
             .any(|notify| notify.notify_type == NotifyType::INITIAL_CONTACT),
@@ -364,22 +369,47 @@ fn first_child(
         cx.child_story(&child, StoryEvent::ChildRejectedByPeer { exchange, notify });
         return Err(Rejected::ByPeer(DownReason::Refused(notify.to_string())));
     };
-    let installed =
-        child::accept(&child.policy, payloads, None).map_err(|r| r.why).and_then(|settled| {
-            let source = KeySource {
-                prf: keyed.init.suite.prf,
-                d: &keyed.keys.d,
-                shared: None,
-                ni: &keyed.init.ni,
-                nr: &keyed.init.nr,
-            };
-            child::install(cx, proof, serial, settled, &source, true, None)
-                .map_err(|e| e.to_string())
-        });
+    let installed = settle(cx, serial, &child.policy, payloads, response).and_then(|settled| {
+        let source = KeySource {
+            prf: keyed.init.suite.prf,
+            d: &keyed.keys.d,
+            shared: None,
+            ni: &keyed.init.ni,
+            nr: &keyed.init.nr,
+        };
+        child::install(cx, proof, serial, settled, &source, true, None).map_err(|e| e.to_string())
+    });
     installed.map_err(|why| {
         cx.child_story(&child, StoryEvent::ChildRejectedByUs { why: why.clone() });
         Rejected::ByUs(DownReason::Unacceptable(why))
     })
+}
+
+/// What the response makes of the Child SA: what we were given, and what we asked for.
+fn settle(
+    cx: &mut Cx<'_, '_>,
+    serial: SerialNo,
+    policy: &ChildPolicy,
+    payloads: &ChildPayloads,
+    response: &Response,
+) -> Result<Settled, String> {
+    let mut settled = child::accept(policy, payloads, None).map_err(|refusal| refusal.why)?;
+    let wanted = policy.configuration.as_ref().filter(|c| c.role == ConfigRole::Client);
+    let Some(wanted) = wanted else { return Ok(settled) };
+    let given = configuration::received(wanted, response.configuration.as_slice())?;
+    for story in configuration::stories(&given) {
+        cx.story(StoryEvent::Configuration(story));
+    }
+    // The lease is our traffic, even for a peer that does not say so (RFC 7296, 2.19).
+    let policy = configuration::leased(policy, given);
+    settled.local_ts = narrow(&policy.local_ts, &settled.local_ts);
+    if settled.local_ts.is_empty() {
+        return Err("its traffic selectors for us do not hold the address that it gave".into());
+    }
+    if let Some(child) = cx.sa.child(serial) {
+        child.policy = Arc::new(policy);
+    }
+    Ok(settled)
 }
 
 impl AwaitInstall {

@@ -7,13 +7,16 @@ use crate::v2::authentication::{
     Authenticated, Claim, authby_of, method_of, null_auth, signed_octets, verify,
 };
 use crate::v2::child::{self, ChildPayloads, KeySource, Reply, Settled, selectors};
+use crate::v2::configuration::{self, Asked, ConfigStory};
 use crate::v2::established::{Established, Lingering};
 use crate::v2::ike_sa_init::{Keyed, notifications};
 use crate::v2::state::State;
 use crate::{
     Ask, AskId, AskResult, AuthAnswer, Cause, DownReason, KernelFault, KernelResult, StoryEvent,
 };
-use pluto_connections::{AuthLookup, Authby, ChildPolicy, Id, IpsecMode, Mismatch, SerialNo};
+use pluto_connections::{
+    AuthLookup, Authby, ChildPolicy, ConfigRole, Id, IpsecMode, Mismatch, SerialNo,
+};
 use pluto_crypto::{Error, Secret};
 use pluto_wire::numbers::{ExchangeType, NotifyType};
 use pluto_wire::v2::{AuthPayload, Identification, Notify, Payload, describe};
@@ -37,6 +40,15 @@ pub(crate) struct AwaitBothAuths {
     own: Option<Secret>,
     expected: Option<Secret>,
     child: Option<Result<Arc<ChildPolicy>, Vec<Mismatch>>>,
+}
+
+/// An inner address is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct AwaitLease {
+    ask: AskId,
+    accepted: Accepted,
+    payloads: ChildPayloads,
+    asked: Asked,
 }
 
 /// The kernel reserves our SPI.
@@ -63,6 +75,7 @@ struct Request {
     claim: Claim,
     remote_id: Id,
     child: Option<ChildPayloads>,
+    asked: Option<Asked>,
     initial_contact: bool,
 }
 
@@ -75,6 +88,8 @@ struct Accepted {
     own_id: Identification,
     own: Secret,
     initial_contact: bool,
+    /// CFG_REPLY for the Child SA.
+    configuration: Option<Payload>,
 }
 
 /// Refuses IKE_AUTH in a protected response, and repeats that for a while.
@@ -156,7 +171,8 @@ fn look_up(
     };
     let initial_contact =
         notifications(payloads).any(|notify| notify.notify_type == NotifyType::INITIAL_CONTACT);
-    Ok((lookup, Request { path, claim, remote_id, child, initial_contact }))
+    let asked = Asked::find(payloads);
+    Ok((lookup, Request { path, claim, remote_id, child, asked, initial_contact }))
 }
 
 impl AwaitConnection {
@@ -304,21 +320,86 @@ impl AwaitBothAuths {
             }
         };
         let initial_contact = request.initial_contact;
-        let accepted = Accepted { keyed, path: request.path, proof, own_id, own, initial_contact };
-        let Some(payloads) = &request.child else {
+        let path = request.path;
+        let accepted =
+            Accepted { keyed, path, proof, own_id, own, initial_contact, configuration: None };
+        let Some(payloads) = request.child else {
             return accepted.complete(cx, Outcome::Childless);
         };
+        let given = match &child {
+            Some(Ok(policy)) => policy.configuration.as_ref().map(|given| (policy, given)),
+            _ => None,
+        };
+        let Some((policy, given)) = given.filter(|(_, c)| c.role == ConfigRole::Server) else {
+            return accepted.with_child(cx, child, &payloads);
+        };
+        // Inner addresses are for those only who have proved who they are.
+        match configuration::question(policy, given, request.asked, accepted.proof.remote_id()) {
+            Ok(question) => {
+                let ask = cx.ask(Ask::Lease(question));
+                let asked = request.asked.unwrap_or_default();
+                State::AwaitLease(Box::new(AwaitLease { ask, accepted, payloads, asked }))
+            }
+            Err(refusal) => accepted.without_child(cx, &refusal),
+        }
+    }
+}
+
+impl AwaitLease {
+    pub(crate) fn ask_done(
+        self: Box<Self>,
+        cx: &mut Cx<'_, '_>,
+        id: AskId,
+        result: AskResult,
+    ) -> State {
+        if id != self.ask {
+            return State::AwaitLease(self);
+        }
+        let Self { mut accepted, payloads, asked, .. } = *self;
+        let policy = match result {
+            AskResult::Lease(Ok(policy)) => configuration::fitted(&policy),
+            AskResult::Lease(Err(why)) => {
+                return accepted.without_child(cx, &configuration::no_address(&why));
+            }
+            _ => {
+                let refusal = configuration::no_address("the address pools did not answer");
+                return accepted.without_child(cx, &refusal);
+            }
+        };
+        if let Some(given) = &policy.configuration {
+            for address in &given.addresses {
+                let (address, remote_id) = (*address, Id::clone(accepted.proof.remote_id()));
+                let story = ConfigStory::AssignedLease { address, remote_id };
+                cx.story(StoryEvent::Configuration(story));
+            }
+            accepted.configuration = Some(configuration::reply(&policy, given, asked));
+        }
+        accepted.with_child(cx, Some(Ok(policy)), &payloads)
+    }
+}
+
+impl Accepted {
+    /// A Child SA of this policy, once it has its addresses.
+    fn with_child(
+        self,
+        cx: &mut Cx<'_, '_>,
+        child: Option<Result<Arc<ChildPolicy>, Vec<Mismatch>>>,
+        payloads: &ChildPayloads,
+    ) -> State {
         match settle_child(cx, child, payloads) {
             Ok((policy, settled, reply)) => {
                 let child = child::begin(cx, &policy);
-                let waiting = AwaitResponderSpi { accepted, child, settled, reply };
+                let waiting = AwaitResponderSpi { accepted: self, child, settled, reply };
                 State::AwaitResponderSpi(Box::new(waiting))
             }
-            Err(refusal) => {
-                accepted.tell_child_refused(cx, &refusal);
-                accepted.complete(cx, Outcome::refused(&refusal))
-            }
+            Err(refusal) => self.without_child(cx, &refusal),
         }
+    }
+
+    /// The IKE SA alone (RFC 7296, 1.2).
+    fn without_child(self, cx: &mut Cx<'_, '_>, refusal: &Refusal) -> State {
+        self.tell_child_refused(cx, refusal);
+        self.complete(cx, Outcome::refused(refusal))
     }
 }
 
@@ -433,6 +514,7 @@ impl Accepted {
             Outcome::Childless => {}
             Outcome::Refused(notify) => payloads.push(Payload::Notify(notify)),
             Outcome::Child(child, reply) => {
+                payloads.extend(self.configuration.take());
                 let spi_in = cx.sa.child(child).and_then(|child| child.spi_in);
                 payloads.extend(spi_in.into_iter().flat_map(|spi| reply.clone().payloads(spi)));
                 up = Some(child);
