@@ -85,6 +85,9 @@ impl Jobs {
     fn queue(&self, priority: Priority, task: Task) {
         let Some(shared) = &self.shared else { return task() };
         let mut queues = shared.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if queues.closed {
+            return;
+        }
         let (queue, limit) = match priority {
             Priority::High => (&mut queues.high, HIGH_LIMIT),
             Priority::Low => (&mut queues.low, LOW_LIMIT),
@@ -126,3 +129,7 @@ fn work(shared: &Shared) {
         task();
     }
 }
+
+#[cfg(test)]
+#[path = "jobs_tests.rs"]
+mod tests;

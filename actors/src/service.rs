@@ -124,3 +124,7 @@ impl<C> Service<C> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;

@@ -152,3 +152,7 @@ impl<F> Drop for Guarded<F> {
         CURRENT.set(before);
     }
 }
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

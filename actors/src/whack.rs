@@ -116,8 +116,11 @@ async fn serve_client(stream: UnixStream, supervisor: Addr<Supervisor>, log: Log
 
 /// One line, bounded; none: the client is gone or sends too much.
 async fn next_line(read: &mut OwnedReadHalf, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
+    // A line that comes octet by octet is not searched from its beginning each time.
+    let mut searched = 0;
     loop {
-        if let Some(end) = buffer.iter().position(|octet| *octet == b'\n') {
+        let end = buffer.iter().skip(searched).position(|octet| *octet == b'\n');
+        if let Some(end) = end.map(|end| end.saturating_add(searched)) {
             let mut line: Vec<u8> = buffer.drain(..=end).collect();
             line.pop();
             return Some(line);
@@ -125,6 +128,7 @@ async fn next_line(read: &mut OwnedReadHalf, buffer: &mut Vec<u8>) -> Option<Vec
         if buffer.len() > frame::MAX_REQUEST {
             return None;
         }
+        searched = buffer.len();
         match read.read_buf(buffer).await {
             Ok(0) | Err(_) => return None,
             Ok(_) => {}
