@@ -150,14 +150,5 @@ pub fn unmark(bytes: &[u8]) -> Inside<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Inside, unmark};
-
-    #[test]
-    fn the_marker_tells_ike_from_esp() {
-        assert_eq!(unmark(&[0, 0, 0, 0, 1, 2]), Inside::Ike(&[1, 2]));
-        assert_eq!(unmark(&[0xff]), Inside::Keepalive);
-        assert_eq!(unmark(&[0, 0, 1, 0, 9]), Inside::Esp(&[0, 0, 1, 0, 9]));
-        assert_eq!(unmark(&[]), Inside::Esp(&[]));
-    }
-}
+#[path = "demux_tests.rs"]
+mod tests;

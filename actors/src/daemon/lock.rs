@@ -99,3 +99,7 @@ impl Drop for Lock {
         let _ = std::fs::remove_file(&self.path);
     }
 }
+
+#[cfg(test)]
+#[path = "lock_tests.rs"]
+mod tests;

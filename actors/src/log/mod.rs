@@ -235,3 +235,6 @@ fn one_line(text: String) -> String {
         text
     }
 }
+
+#[cfg(test)]
+mod tests;
