@@ -5,7 +5,7 @@ use pluto_messages::DatagramArrived;
 use pluto_wire::numbers::ExchangeType;
 use pluto_wire::{Header, IkeSpi, NON_ESP_MARKER, Version};
 use rustc_hash::FxHashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The initiator's SPI and address: by them a first request that is sent again is known.
 pub type FirstRequest = (IkeSpi, SocketAddr);
@@ -23,6 +23,27 @@ pub struct Demux {
     by_spi: FxHashMap<IkeSpi, Entry>,
     first_requests: FxHashMap<FirstRequest, IkeSpi>,
     half_open: usize,
+    /// Of each source that has any.
+    half_open_by_source: FxHashMap<Source, usize>,
+}
+
+/// Who may be one peer: an IPv4 address, or a network of IPv6, whose owner has all of its
+/// addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Source {
+    V4(u32),
+    V6Network(u64),
+}
+
+impl Source {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address.to_bits()),
+            IpAddr::V6(address) => {
+                Self::V6Network(u64::try_from(address.to_bits() >> 64).unwrap_or_default())
+            }
+        }
+    }
 }
 
 /// Where a datagram goes.
@@ -48,23 +69,41 @@ impl Demux {
         let half_open = first_request.is_some();
         if let Some(first) = first_request {
             self.first_requests.insert(first, ours);
+            self.half_open = self.half_open.saturating_add(1);
+            let source = Source::of(first.1.ip());
+            let count = self.half_open_by_source.entry(source).or_default();
+            *count = count.saturating_add(1);
         }
-        self.half_open = self.half_open.saturating_add(usize::from(half_open));
         self.by_spi.insert(ours, Entry { ike, first_request, half_open });
     }
 
     /// A responder is established.
     pub fn no_longer_half_open(&mut self, ours: IkeSpi) {
-        if let Some(entry) = self.by_spi.get_mut(&ours) {
-            self.half_open = self.half_open.saturating_sub(usize::from(entry.half_open));
-            entry.half_open = false;
+        let Some(entry) = self.by_spi.get_mut(&ours) else { return };
+        if std::mem::take(&mut entry.half_open) {
+            let first = entry.first_request;
+            self.one_less(first);
+        }
+    }
+
+    fn one_less(&mut self, first: Option<FirstRequest>) {
+        self.half_open = self.half_open.saturating_sub(1);
+        let Some((_, remote)) = first else { return };
+        let source = Source::of(remote.ip());
+        if let Some(count) = self.half_open_by_source.get_mut(&source) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.half_open_by_source.remove(&source);
+            }
         }
     }
 
     /// An IKE SA is gone.
     pub fn forget(&mut self, ours: IkeSpi) {
         if let Some(entry) = self.by_spi.remove(&ours) {
-            self.half_open = self.half_open.saturating_sub(usize::from(entry.half_open));
+            if entry.half_open {
+                self.one_less(entry.first_request);
+            }
             if let Some(first) = entry.first_request {
                 self.first_requests.remove(&first);
             }
@@ -93,6 +132,12 @@ impl Demux {
     #[must_use]
     pub fn half_open(&self) -> usize {
         self.half_open
+    }
+
+    /// Half-open responders whose peer is at this address, or in its network.
+    #[must_use]
+    pub fn half_open_from(&self, address: IpAddr) -> usize {
+        self.half_open_by_source.get(&Source::of(address)).copied().unwrap_or(0)
     }
 
     /// Where a message with this header from `remote` goes.

@@ -39,6 +39,7 @@ pub mod dns;
 pub mod facts;
 pub mod faults;
 pub mod ike_sa;
+pub mod impair;
 pub mod jobs;
 pub mod kernel;
 pub mod listener;

@@ -3,13 +3,14 @@
 
 use crate::demux::{Inside, Route, unmark};
 use crate::faults::Place;
+use crate::impair::{self, Late};
 use crate::shell::Shell;
 use crate::sockets::{Reader, StrayReader};
 use crate::supervisor::Supervisor;
-use actix::{Actor, Addr, AsyncContext, Context, Handler};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 use pluto_messages::{
-    DatagramArrived, DescribeListener, ListenOn, ListenerDescription, NewResponder, Received,
-    Unlisten,
+    AskForCookies, DatagramArrived, DescribeListener, ListenOn, ListenerDescription, NewResponder,
+    Received, Unlisten,
 };
 use pluto_states::{CookieJar, Datagram};
 use pluto_wire::{Header, Version};
@@ -27,6 +28,13 @@ pub struct Thresholds {
     pub most_half_open: usize,
 }
 
+/// Half-open responders of one source (an IPv4 address, or a /64 of IPv6) from which on
+/// cookies are asked for. Many peers may be behind one translator.
+pub const COOKIES_PER_SOURCE: usize = 128;
+
+/// The same from which on its requests are dropped.
+pub const MOST_PER_SOURCE: usize = 1024;
+
 /// Cookies' secrets last this long (RFC 7296, 2.6 leaves it open).
 const COOKIE_ROTATION: Duration = Duration::from_secs(120);
 
@@ -37,6 +45,7 @@ pub struct Listener {
     supervisor: Addr<Supervisor>,
     thresholds: Thresholds,
     jar: CookieJar,
+    own: Option<Recipient<Late>>,
     listening: bool,
     received: u64,
     dropped: u64,
@@ -47,7 +56,8 @@ impl Listener {
     #[must_use]
     pub fn new(shell: Rc<Shell>, supervisor: Addr<Supervisor>, thresholds: Thresholds) -> Self {
         let jar = CookieJar::new(&mut **shell.entropy.borrow_mut());
-        Self { shell, supervisor, thresholds, jar, listening: false, received: 0, dropped: 0 }
+        let (own, listening, received, dropped) = (None, false, 0, 0);
+        Self { shell, supervisor, thresholds, jar, own, listening, received, dropped }
     }
 
     /// One datagram as it came.
@@ -62,7 +72,7 @@ impl Listener {
         self.shell.faults.at(Place::Listener);
         let inside = if encapsulating { unmark(bytes) } else { Inside::Ike(bytes) };
         match inside {
-            Inside::Ike(ike) => self.dispatch(local, remote, encapsulating, ike),
+            Inside::Ike(ike) => self.dispatch(local, remote, encapsulating, ike, false),
             Inside::Keepalive => {}
             Inside::Esp(esp) => match self.shell.sockets.as_ref().and_then(|s| s.esp()) {
                 Some(plane) => plane.deliver(esp, remote),
@@ -82,6 +92,7 @@ impl Listener {
         remote: SocketAddr,
         non_esp_marker: bool,
         bytes: &[u8],
+        late: bool,
     ) {
         let header = match Header::peek(bytes) {
             Ok(header) => header,
@@ -91,6 +102,12 @@ impl Listener {
             }
         };
         let datagram = || Datagram { local, remote, non_esp_marker, bytes: bytes.to_vec() };
+        if self.shell.impair.is_on()
+            && !late
+            && let Some(own) = &self.own
+        {
+            return impair::inbound(&self.shell.impair, &datagram(), own);
+        }
         let demux = self.shell.demux.borrow();
         match demux.route(&header, remote) {
             Route::To(ike) => {
@@ -100,7 +117,7 @@ impl Listener {
                 }
             }
             Route::New => {
-                let half_open = demux.half_open();
+                let half_open = (demux.half_open(), demux.half_open_from(remote.ip()));
                 drop(demux);
                 self.newcomer(half_open, datagram());
             }
@@ -118,11 +135,18 @@ impl Listener {
         }
     }
 
-    fn newcomer(&mut self, half_open: usize, datagram: Datagram) {
-        if !self.listening || half_open >= self.thresholds.most_half_open {
+    /// A request of somebody new, when so many responders are half-open, and so many of the
+    /// same source.
+    fn newcomer(&mut self, (half_open, from_there): (usize, usize), datagram: Datagram) {
+        let Thresholds { cookies, most_half_open } = self.thresholds;
+        let limited = cookies != usize::MAX;
+        if !self.listening
+            || half_open >= most_half_open
+            || (limited && from_there >= MOST_PER_SOURCE)
+        {
             return self.drop_one();
         }
-        if half_open >= self.thresholds.cookies {
+        if half_open >= cookies || (limited && from_there >= COOKIES_PER_SOURCE) {
             match self.jar.challenge(&datagram.bytes, datagram.remote) {
                 Ok(None) => {}
                 Ok(Some(bytes)) => {
@@ -146,6 +170,7 @@ impl Actor for Listener {
             listener.jar.rotate(&mut **shell.entropy.borrow_mut());
         });
         self.shell.transport.deliver_to(ctx.address().recipient());
+        self.own = Some(ctx.address().recipient());
         for socket in self.shell.sockets.iter().flat_map(|sockets| sockets.all()) {
             ctx.spawn(Reader::new(socket));
         }
@@ -160,6 +185,21 @@ impl Handler<Received> for Listener {
     type Result = ();
     fn handle(&mut self, msg: Received, _: &mut Self::Context) {
         self.receive(msg.local, msg.remote, msg.encapsulating, &msg.bytes);
+    }
+}
+
+impl Handler<Late> for Listener {
+    type Result = ();
+    fn handle(&mut self, msg: Late, _: &mut Self::Context) {
+        let Datagram { local, remote, non_esp_marker, bytes } = msg.0;
+        self.dispatch(local, remote, non_esp_marker, &bytes, true);
+    }
+}
+
+impl Handler<AskForCookies> for Listener {
+    type Result = ();
+    fn handle(&mut self, msg: AskForCookies, _: &mut Self::Context) {
+        self.thresholds.cookies = msg.0;
     }
 }
 

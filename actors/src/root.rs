@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::demux::Demux;
 use crate::dns::Dns;
 use crate::faults::Faults;
+use crate::impair::{Impair, Impaired};
 use crate::jobs::Jobs;
 use crate::kernel::{Backend, KernelActor};
 use crate::log::Log;
@@ -125,11 +126,14 @@ pub fn start(parts: Parts) -> Tree {
             .escalating(escalate.clone()),
     );
 
+    let impair = Rc::new(Impair::default());
+    let transport = Impaired { inner: parts.transport, impair: Rc::clone(&impair) };
     let shell = Rc::new(Shell {
+        impair,
         clock: Clock::default(),
         log: log.clone(),
         jobs: parts.jobs.clone(),
-        transport: parts.transport,
+        transport: Rc::new(transport),
         sockets: parts.sockets,
         demux: RefCell::new(Demux::default()),
         entropy: RefCell::new(parts.entropy),

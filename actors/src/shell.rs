@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::demux::Demux;
 use crate::faults::{Faults, Place};
+use crate::impair::Impair;
 use crate::jobs::Jobs;
 use crate::log::Log;
 use crate::sockets::Sockets;
@@ -61,6 +62,8 @@ pub struct Shell {
     pub leave_state: Cell<bool>,
     /// Where the tests panic.
     pub faults: Faults,
+    /// Faults of the network, for tests.
+    pub impair: Rc<Impair>,
 }
 
 impl std::fmt::Debug for Shell {

@@ -29,6 +29,12 @@ pub struct ListenOn(pub Vec<LocalAddress>);
 #[rtype(result = "()")]
 pub struct Unlisten;
 
+/// Half-open responders from which on cookies are asked for; 0 is always, `usize::MAX` is
+/// never, and then no source is limited either.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct AskForCookies(pub usize);
+
 /// A question for listings.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "ListenerDescription")]

@@ -63,6 +63,10 @@ impl Supervisor {
             Request::Debug { add, remove, name } => {
                 self.debug(add, remove, name.as_deref(), &reporter)
             }
+            Request::DdosMode { mode } => self.ddos_mode(&mode, &reporter),
+            Request::Impair { add, remove, clear } => {
+                self.impair(&add, &remove, clear, &reporter);
+            }
             Request::Trace { name } => self.trace(&name, reporter),
             Request::RereadSecrets | Request::RereadAll => {
                 self.shell.secrets.do_send(RereadSecrets(reporter));

@@ -10,6 +10,7 @@ mod connections;
 mod leases;
 mod listing;
 mod sessions;
+mod under_load;
 
 use crate::child_sa::ChildSaActor;
 use crate::connection::ConnectionActor;
