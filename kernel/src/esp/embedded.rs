@@ -15,7 +15,8 @@ use crate::interfaces::Host;
 use crate::ledger::{bare_policies, child_policies, child_sas};
 use crate::{
     Capabilities, Counters, InstalledSa, InterfaceAddress, Kernel, KernelError, KernelEvent,
-    Ledger, PolicyChange, PolicySpec, RouteAnswer, RouteChange, SaKeys, SaPairSpec, SpiRequest,
+    Ledger, PolicyChange, PolicySpec, RouteAnswer, RouteChange, SaKeys, SaMove, SaPairSpec,
+    SpiRequest,
 };
 use pluto_crypto::{ChildSuite, Entropy, EspCipher, SystemEntropy};
 use pluto_wire::numbers::{KeId, ProtocolId};
@@ -364,6 +365,16 @@ impl Kernel for EmbeddedKernel {
         self.apply(changes);
         let held = self.plane.parts.shared.holds().take(&group);
         self.plane.release(held);
+        Ok(())
+    }
+
+    fn move_sa(&mut self, to: &SaMove) -> Result<(), KernelError> {
+        let mtu = self.plane.parts.sockets.path_mtu(to.local, to.remote);
+        if !self.plane.parts.shared.change().sad.move_pair(to, mtu) {
+            return Err(refused(format!("move #{}", to.child), libc::ESRCH));
+        }
+        let (_, changes) = self.ledger.move_child(to);
+        self.apply(changes);
         Ok(())
     }
 

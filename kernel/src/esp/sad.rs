@@ -3,7 +3,7 @@
 
 use super::codec::{Opener, Sealer};
 use super::inner::Inner;
-use crate::{Template, Traffic, TrafficPair};
+use crate::{SaMove, Template, Traffic, TrafficPair};
 use rustc_hash::FxHashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -121,7 +121,8 @@ pub(crate) struct OutboundSa {
     pub(crate) traffic: Arc<[TrafficPair]>,
     /// Largest outer packet.
     pub(crate) path_mtu: AtomicUsize,
-    sending: Mutex<Sending>,
+    /// Shared with what it was before it moved: no sequence number goes out twice.
+    sending: Arc<Mutex<Sending>>,
 }
 
 /// What an SA that receives changes with each packet.
@@ -146,7 +147,7 @@ pub(crate) struct InboundSa {
     pub(crate) traffic: Arc<[TrafficPair]>,
     /// Seconds since 1970; 0 never.
     pub(crate) last_in: AtomicU64,
-    receiving: Mutex<Receiving>,
+    receiving: Arc<Mutex<Receiving>>,
 }
 
 /// A cipher cannot be left halfway: a panic elsewhere while it was locked harms nothing.
@@ -172,12 +173,31 @@ impl OutboundSa {
             tfc: 0,
             traffic,
             path_mtu: AtomicUsize::new(1500),
-            sending: Mutex::new(sending),
+            sending: Arc::new(Mutex::new(sending)),
         }
     }
 
     pub(crate) fn sending(&self) -> MutexGuard<'_, Sending> {
         lock(&self.sending)
+    }
+
+    /// The same SA between other addresses.
+    fn moved(&self, to: &SaMove, path_mtu: usize) -> Self {
+        Self {
+            child: self.child,
+            spi: self.spi,
+            group: (self.group.0, to.remote.ip(), self.transport),
+            local: to.local,
+            remote: to.remote,
+            encapsulated: to.encapsulated,
+            transport: self.transport,
+            copy_dscp: self.copy_dscp,
+            path_mtu_discovery: self.path_mtu_discovery,
+            tfc: self.tfc,
+            traffic: Arc::clone(&self.traffic),
+            path_mtu: AtomicUsize::new(path_mtu),
+            sending: Arc::clone(&self.sending),
+        }
     }
 
     /// Octets of outer headers in front of ESP.
@@ -229,7 +249,24 @@ impl InboundSa {
             copy_dscp,
             traffic,
             last_in: AtomicU64::new(0),
-            receiving: Mutex::new(Receiving { opener, usage, seen_from: remote }),
+            receiving: Arc::new(Mutex::new(Receiving { opener, usage, seen_from: remote })),
+        }
+    }
+
+    /// The same SA between other addresses.
+    fn moved(&self, to: &SaMove) -> Self {
+        self.receiving().seen_from = to.remote;
+        Self {
+            child: self.child,
+            spi: self.spi,
+            local: to.local,
+            remote: to.remote,
+            encapsulated: to.encapsulated,
+            transport: self.transport,
+            copy_dscp: self.copy_dscp,
+            traffic: Arc::clone(&self.traffic),
+            last_in: AtomicU64::new(self.last_in.load(Ordering::Relaxed)),
+            receiving: Arc::clone(&self.receiving),
         }
     }
 
@@ -290,6 +327,16 @@ impl Sad {
         self.inbound.insert(inbound.spi, Arc::clone(&inbound));
         self.outbound.entry(outbound.group).or_default().push(Arc::clone(&outbound));
         self.children.insert(inbound.child, (inbound, outbound));
+    }
+
+    /// Moves a Child SA's pair; false: there is none.
+    pub(crate) fn move_pair(&mut self, to: &SaMove, path_mtu: usize) -> bool {
+        let Some((inbound, outbound)) = self.children.get(&to.child).cloned() else {
+            return false;
+        };
+        self.remove(to.child);
+        self.insert(Arc::new(inbound.moved(to)), Arc::new(outbound.moved(to, path_mtu)));
+        true
     }
 
     /// Removes a Child SA's pair.

@@ -75,7 +75,7 @@ fn advanced(kind: u16, value: &[u8], esn: bool) -> Option<Vec<u8>> {
     let read = |at: usize| Fields(value.get(at..)?).u32();
     let mut out = value.to_vec();
     let mut put = |at: usize, number: u32| {
-        out.get_mut(at..at + 4)?.copy_from_slice(&number.to_ne_bytes());
+        *out.get_mut(at..)?.first_chunk_mut()? = number.to_ne_bytes();
         Some(())
     };
     if !esn {
@@ -86,7 +86,8 @@ fn advanced(kind: u16, value: &[u8], esn: bool) -> Option<Vec<u8>> {
     let (low, wrapped) = read(at)?.overflowing_add(HEADROOM);
     put(at, low)?;
     if wrapped {
-        put(at + 8, read(at + 8)?.saturating_add(1))?;
+        let high = at.saturating_add(8);
+        put(high, read(high)?.saturating_add(1))?;
     }
     Some(out)
 }
