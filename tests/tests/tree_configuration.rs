@@ -1,0 +1,127 @@
+//! Whole trees: a server with an address pool, and its client.
+
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::expect_used, reason = "tests")]
+
+use pluto_tests::tree::{Host, Pair, Setup, connection, run, seconds};
+use pluto_updown::Script;
+use pluto_whack::report::{AddressPoolFacts, Item};
+use pluto_whack::{Listing, Request};
+
+const CLIENT: &str = "left=192.0.2.1 leftid=@road leftmodecfgclient=yes leftsubnet=0.0.0.0/0 \
+    leftupdown=script right=192.0.2.2 rightid=@office rightsubnet=10.2.0.0/24";
+const SERVER: &str = "left=%any leftid=@road leftaddresspool=10.9.0.100-10.9.0.110 \
+    right=192.0.2.2 rightid=@office rightsubnet=10.2.0.0/24 \
+    modecfgdns=10.2.0.53 modecfgdomains=example.com";
+
+async fn remote_access(seed: u64) -> Pair {
+    let [west, east] = Pair::setups(seed);
+    let pair = Pair::bare(west, east).await;
+    pair.west.add(connection("tunnel", CLIENT)).await;
+    pair.east.add(connection("tunnel", SERVER)).await;
+    pair
+}
+
+async fn pools(host: &Host) -> Vec<AddressPoolFacts> {
+    let listing = Request::Listing { what: Listing::AddressPoolStatus, name: None };
+    let items = host.order(listing).await.items;
+    let pool = |item| if let Item::AddressPool(facts) = item { Some(facts) } else { None };
+    items.into_iter().filter_map(pool).collect()
+}
+
+/// ```text
+/// IKE_AUTH {.., CP(CFG_REQUEST), ..} -->  <-- IKE_AUTH {.., CP(CFG_REPLY), ..}
+/// ```
+#[test]
+fn a_client_is_leased_an_address_until_it_goes_and_gets_it_again() {
+    run(async {
+        let pair = remote_access(1).await;
+        for _ in 0..2 {
+            pair.establish().await;
+            let pool = pools(&pair.east).await.remove(0);
+            assert_eq!((pool.range.as_str(), pool.size), ("10.9.0.100-10.9.0.110", 11));
+            assert_eq!((pool.in_use, pool.lease.len()), (1, 1));
+            assert_eq!(pool.lease[0].address, "10.9.0.100/32");
+            assert_eq!(pool.lease[0].remote_id.as_deref(), Some("@road"));
+            let holder = pool.lease[0].connection.clone().expect("the instance");
+            assert!(holder.starts_with("\"tunnel\"["), "{holder}");
+            let down = Request::Down { name: "tunnel".into() };
+            assert_eq!(pair.west.order(down).await.status, 0);
+            seconds(1).await;
+            let pool = pools(&pair.east).await.remove(0);
+            assert_eq!((pool.in_use, pool.free, pool.reusable), (0, 1, 1));
+        }
+        pair.end().await;
+    });
+}
+
+#[test]
+fn updown_is_told_what_the_client_was_given() {
+    run(async {
+        let pair = remote_access(2).await;
+        pair.establish().await;
+        let runs = pair.west.runner.ran();
+        let set = |script: &Script| -> Vec<String> {
+            script.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()
+        };
+        let runs: Vec<_> = runs.iter().map(set).collect();
+        let is_up = |run: &&Vec<String>| run.iter().any(|v| v == "PLUTO_VERB=up-client");
+        let up = runs.iter().find(is_up).expect("up");
+        for variable in [
+            "PLUTO_MY_SOURCEIP=10.9.0.100",
+            "PLUTO_MY_CLIENT=10.9.0.100/32",
+            "PLUTO_PEER_DNS_INFO=10.2.0.53",
+            "PLUTO_PEER_DOMAIN_INFO=example.com",
+            "PLUTO_CFG_CLIENT=1",
+            "PLUTO_CFG_SERVER=0",
+        ] {
+            assert!(up.iter().any(|v| v == variable), "{variable}: {up:?}");
+        }
+        pair.end().await;
+    });
+}
+
+/// The peer has lost its network without a word, and comes back by another one.
+#[test]
+fn who_returns_from_elsewhere_takes_its_address_along() {
+    run(async {
+        let pair = remote_access(4).await;
+        pair.establish().await;
+        pair.wire.cut(pair.west.address);
+        let elsewhere = Host::listening(&pair.wire, Setup::new("192.0.2.9", 77)).await;
+        let words = CLIENT.replace("192.0.2.1", "192.0.2.9");
+        elsewhere.add(connection("tunnel", &words)).await;
+        let outcome = elsewhere.initiate("tunnel").outcome().await;
+        assert_eq!(outcome.status, 0, "{outcome:#?}\n{}", pair.east.log);
+        seconds(2).await;
+        assert!(elsewhere.log.says("received IPv4 lease 10.9.0.100"), "{}", elsewhere.log);
+        let pool = pools(&pair.east).await.remove(0);
+        assert_eq!((pool.in_use, pool.lease.len()), (1, 1));
+        let census = pair.east.census().await;
+        assert_eq!((census.established, census.child_sas), (1, 1), "{}", pair.east.log);
+        let policies = pair.east.kernel.policies();
+        assert!(!policies.is_empty(), "the old tunnel's end takes nothing from the new one");
+        elsewhere.delete("tunnel").await;
+        assert_eq!(elsewhere.stop().await, 0);
+        pair.wire.mend(pair.west.address);
+        pair.end().await;
+    });
+}
+
+#[test]
+fn a_pool_that_overlaps_another_ones_is_refused() {
+    run(async {
+        let pair = remote_access(3).await;
+        let other = SERVER.replace("10.9.0.100-10.9.0.110", "10.9.0.105-10.9.0.120");
+        let add = |name, words: &str| Request::Add {
+            connection: connection(name, words),
+            replace: false,
+        };
+        let outcome = pair.east.order(add("other", &other)).await;
+        assert!(outcome.says("overlaps another connection's 10.9.0.100-10.9.0.110"), "{outcome:?}");
+        assert_ne!(outcome.status, 0);
+        let outcome = pair.east.order(add("same", SERVER)).await;
+        assert_eq!(outcome.status, 0, "the same range is shared: {outcome:?}");
+        pair.east.order(Request::Delete { name: "same".into() }).await;
+        pair.end().await;
+    });
+}
