@@ -177,6 +177,7 @@ impl Host {
                 thresholds: setup.thresholds,
                 uniqueids: true,
                 force_encapsulation: false,
+                prefer_encapsulation: false,
                 setup: pluto_whack::report::SetupFacts::default(),
                 nat_port: 4500,
                 keep_alive: Duration::from_secs(20),

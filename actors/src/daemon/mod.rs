@@ -233,7 +233,8 @@ fn serve(
         };
         let (plane, told) = backend.esp.map(|esp| (esp.sockets, esp.events)).unzip();
         let in_use = if plane.is_some() { Protostack::Embedded } else { stack(options) };
-        let force_encapsulation = plane.is_some() && !backend.kernel.capabilities().raw_esp;
+        let prefer_encapsulation = plane.is_some();
+        let force_encapsulation = prefer_encapsulation && !backend.kernel.capabilities().raw_esp;
         let sockets = Rc::new(Sockets::new(ports, plane, log.clone()));
         let resolver: Box<dyn pluto_dns::Resolver> = match pluto_dns::HickoryResolver::system() {
             Ok(resolver) => Box::new(resolver),
@@ -259,6 +260,7 @@ fn serve(
                 thresholds: thresholds(options),
                 uniqueids: options.uniqueids,
                 force_encapsulation,
+                prefer_encapsulation,
                 setup: options.facts(),
                 nat_port: options.natikeport,
                 keep_alive: options.keep_alive,

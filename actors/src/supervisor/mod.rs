@@ -72,6 +72,8 @@ pub struct Settings {
     pub uniqueids: bool,
     /// ESP can be carried in UDP only: every IKE SA claims to be behind a NAT.
     pub force_encapsulation: bool,
+    /// ESP in UDP is the faster one: the embedded data plane sends many packets at once.
+    pub prefer_encapsulation: bool,
     /// What listings show of the daemon's options.
     pub setup: pluto_whack::report::SetupFacts,
     /// `--natikeport`.

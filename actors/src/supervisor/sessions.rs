@@ -238,9 +238,17 @@ fn describe(exit: &Exit) -> String {
 }
 
 impl Supervisor {
-    /// A data plane that may not open raw sockets carries ESP in UDP only.
+    /// A data plane that may not open raw sockets carries ESP in UDP only; one that may
+    /// still carries it many times faster in UDP, unless the connection says no.
     fn as_the_kernel_can(&self, policy: Arc<IkePolicy>) -> Arc<IkePolicy> {
-        if self.settings.force_encapsulation && policy.encapsulation != Encapsulation::Yes {
+        let wanted = match policy.encapsulation {
+            Encapsulation::Yes => false,
+            Encapsulation::No => self.settings.force_encapsulation,
+            Encapsulation::Auto => {
+                self.settings.force_encapsulation || self.settings.prefer_encapsulation
+            }
+        };
+        if wanted {
             let encapsulation = Encapsulation::Yes;
             return Arc::new(IkePolicy { encapsulation, ..IkePolicy::clone(&policy) });
         }
