@@ -24,6 +24,7 @@ lint:
 
 bench: build         ## ours beside libreswan and strongSwan
 	cargo build --release --locked -p pluto-tests --bin ikeload
+	cargo build --release --locked -p pluto-kernel --example esp_tunnel
 	tests/bench/run
 
 install: build       ## make install DESTDIR=... PREFIX=/usr/local

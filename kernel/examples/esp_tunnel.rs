@@ -82,6 +82,16 @@ fn end(number: u8) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, number], 4500))
 }
 
+/// This host's address outside (0), or the other's (1); those of hosts 1 and 2 may be given.
+fn outer(words: &[&str], which: usize) -> SocketAddr {
+    let number: usize = words[0].parse().unwrap();
+    let place = if which == 0 { number } else { 3 - number };
+    match words.get(place) {
+        Some(address) => SocketAddr::new(address.parse().unwrap(), 4500),
+        None => end(u8::try_from(place).unwrap()),
+    }
+}
+
 fn tunnel(number: u8, suite: &str, workers: usize) {
     let options = EmbeddedOptions { workers, ..Default::default() };
     let (mut kernel, _events) = EmbeddedKernel::open(options).unwrap();
@@ -207,8 +217,8 @@ fn main() {
         ["tunnel", _] => tunnel(number(), "aes128gcm", 1),
         ["tunnel", _, suite] => tunnel(number(), suite, 1),
         ["tunnel", _, suite, workers] => tunnel(number(), suite, workers.parse().unwrap()),
-        ["copy", _] => copy(end(number()), end(3 - number()), false).unwrap(),
-        ["copy-plainly", _] => copy(end(number()), end(3 - number()), true).unwrap(),
+        ["copy", ..] => copy(outer(&words[1..], 0), outer(&words[1..], 1), false).unwrap(),
+        ["copy-plainly", ..] => copy(outer(&words[1..], 0), outer(&words[1..], 1), true).unwrap(),
         ["codec"] => codec(),
         ["many"] => many(),
         _ => panic!("see the source for what it takes"),
