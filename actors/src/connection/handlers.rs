@@ -149,6 +149,7 @@ impl Handler<TakeDown> for ConnectionActor {
         self.wishes.keep = false;
         if self.child.is_none() && self.ikes.is_empty() {
             self.cancel_next_attempt(ctx);
+            self.call_off();
             self.log(Level::Info, "connection is already down");
             let text = format!("{}: connection is already down", self.connection.log_name());
             return msg.reporter.say(0, text);

@@ -102,6 +102,17 @@ pub struct ConnectionActor {
     leaving: Vec<Leaving>,
     retiring: bool,
     failure: Option<String>,
+    attempt: Attempt,
+}
+
+/// An attempt that has no IKE SA yet: names are being resolved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Attempt {
+    #[default]
+    None,
+    Underway,
+    /// It was taken down meanwhile: its IKE SA is deleted as soon as it begins.
+    CalledOff,
 }
 
 impl ConnectionActor {
@@ -139,6 +150,7 @@ impl ConnectionActor {
             leaving: Vec::new(),
             retiring: false,
             failure: None,
+            attempt: Attempt::None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The queue of work of a connection.
 
-use super::ConnectionActor;
+use super::{Attempt, ConnectionActor};
 use crate::facts;
 use crate::faults::Place;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
@@ -213,6 +213,7 @@ impl ConnectionActor {
             return;
         }
         let Some(supervisor) = self.shell.supervisor.upgrade() else { return };
+        self.attempt = Attempt::Underway;
         let names = self.connection.names_to_resolve();
         let (dns, connection) = (self.shell.dns.clone(), self.serial);
         let refused = |refused: StartRefused| Done::Badly(refused.code, refused.why);
@@ -251,10 +252,22 @@ impl ConnectionActor {
         );
     }
 
+    /// An attempt that has not come as far as an IKE SA (names are being resolved) ends before
+    /// it gets there.
+    pub(super) fn call_off(&mut self) {
+        self.steps.retain(|step| !matches!(step, Step::Initiate));
+        if self.attempt == Attempt::Underway {
+            self.attempt = Attempt::CalledOff;
+        }
+    }
+
     fn settle(&mut self, done: Done, ctx: &mut Context<Self>) {
         match done {
             Done::Well => {}
             Done::Started(ike) => {
+                if std::mem::take(&mut self.attempt) == Attempt::CalledOff {
+                    self.order(ike, Request::DeleteIke);
+                }
                 // It may have ended meanwhile, which was told first.
                 if self.ikes.contains(&ike) {
                     self.negotiating = Some(ike);
@@ -262,6 +275,7 @@ impl ConnectionActor {
                 }
             }
             Done::Badly(code, why) => {
+                self.attempt = Attempt::None;
                 self.fail(code, &why);
                 let never_came_up =
                     self.wishes.up && self.child.is_none() && self.negotiating.is_none();
