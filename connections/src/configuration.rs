@@ -154,13 +154,11 @@ impl Connection {
             Some(ConfigRole::Server) if !ours && !self.leased.is_empty() => {
                 end.restricted(self.leased.iter().copied().map(Selector::host))
             }
-            Some(ConfigRole::Server) if !ours => {
-                end.restricted(end.address_pool.iter().filter_map(|r| {
-                    let (start_port, end_port) = (0, u16::MAX);
-                    let addresses = r.addresses();
-                    Some(Selector { addresses, protocol: 0, start_port, end_port })
-                }))
-            }
+            Some(ConfigRole::Server) if !ours => end.restricted(end.address_pool.iter().map(|r| {
+                let (start_port, end_port) = (0, u16::MAX);
+                let addresses = r.addresses();
+                Selector { addresses, protocol: 0, start_port, end_port }
+            })),
             // Whatever we are given (RFC 7296, 2.19).
             Some(ConfigRole::Client) if ours && end.subnets.is_empty() => {
                 let remote = other.selectors(self.remote_address());

@@ -117,6 +117,28 @@ fn of_two_families_the_one_that_the_server_has_is_given() {
     assert_eq!(up, "10.9.0.1/32===0.0.0.0/0", "{:#?}", sim.peers[0].log);
 }
 
+/// The lease outlives the Child SA that it came with.
+#[test]
+fn rekeyed_child_sas_have_the_traffic_of_the_lease() {
+    let mut sim = remote_access(&["10.9.0.1-10.9.0.9"], "0.0.0.0/0");
+    let client = sim.initiate();
+    sim.settle();
+    for (round, host) in [(1, 0), (2, 1), (3, 0)] {
+        let ike = if host == 0 { client } else { sim.peers[1].established()[0] };
+        let child = ups(&sim.peers[host])[round - 1].child;
+        sim.order(host, ike, Request::RekeyChild(child));
+        sim.settle();
+        let now = [&sim.peers[0], &sim.peers[1]].map(|peer| {
+            let all = ups(peer);
+            assert_eq!(all.len(), round + 1, "{:#?}", peer.log);
+            (traffic(all[round]), all[round].policy.configuration.clone().unwrap())
+        });
+        assert_eq!(now[0].0, "10.9.0.1/32===0.0.0.0/0");
+        assert_eq!(now[1].0, "0.0.0.0/0===10.9.0.1/32");
+        assert_eq!(now[0].1.addresses, now[1].1.addresses);
+    }
+}
+
 #[test]
 fn an_exhausted_pool_fails_the_child_sa_alone() {
     let mut sim = remote_access(&["10.9.0.1"], "0.0.0.0/0");
@@ -186,8 +208,11 @@ fn a_client_without_a_reply_gives_the_child_sa_up() {
     assert!(sim.peers[1].kernel.installed.is_empty(), "the peer was told");
 }
 
+/// A configuration payload.
+type Cp = (CfgType, Vec<(CfgAttributeType, Vec<u8>)>);
+
 /// A server and a puppet that asks with these attributes.
-fn asked(attributes: Option<(CfgType, Vec<(CfgAttributeType, Vec<u8>)>)>) -> (Stage, Vec<Payload>) {
+fn asked(attributes: Option<Cp>) -> (Stage, Vec<Payload>) {
     let mut stage = Stage::keyed(1);
     serve(&mut stage.sim.peers[1], &["10.9.0.1-10.9.0.9"], "0.0.0.0/0");
     let mut payloads = stage.auth_payloads(&fqdn("west"));
@@ -214,6 +239,17 @@ fn d7_a_peer_that_asks_for_no_address_gets_no_child_sa() {
         assert!(stage.believes(), "the IKE SA stands");
         assert!(stage.sim.peers[1].kernel.is_empty());
     }
+}
+
+#[test]
+fn d7_who_has_no_address_does_not_choose_one_by_create_child_sa() {
+    let (mut stage, _) = asked(None);
+    let mut payloads = stage.auth_payloads(&fqdn("west"));
+    payloads.drain(..3);
+    payloads.push(Payload::Nonce(vec![7; 32]));
+    let said = stage.ask(ExchangeType::CREATE_CHILD_SA, 2, &payloads);
+    assert_eq!(notifies(&said[0]), [NotifyType::FAILED_CP_REQUIRED]);
+    assert!(stage.sim.peers[1].kernel.is_empty());
 }
 
 #[test]

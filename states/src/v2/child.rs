@@ -2,6 +2,7 @@
 //! installed.
 
 use super::authentication::Authenticated;
+use super::configuration;
 use super::ike_sa_init::notifications;
 use crate::child_sa::{Child, ChildState, Life};
 use crate::common::Cx;
@@ -115,6 +116,7 @@ pub(crate) fn answer(
     request: &ChildPayloads,
     ke: Option<&[KeId]>,
 ) -> Result<(Settled, Reply), Refusal> {
+    configuration::require_lease(policy)?;
     let chosen = policy.proposals.choose(&request.sa, ke).map_err(|none| {
         let why =
             format!("no Child SA proposal chosen from {}; ours are {}", none.remote, none.local);

@@ -129,6 +129,20 @@ pub(crate) fn question(
     Ok(LeaseQuestion { connection, remote_id, ipv4, ipv6 })
 }
 
+/// As server: no Child SA for a peer that has no address yet, in whatever exchange it asks
+/// for one: it would choose its address by itself.
+///
+/// # Errors
+/// FAILED_CP_REQUIRED.
+pub(crate) fn require_lease(policy: &ChildPolicy) -> Result<(), Refusal> {
+    let given = policy.configuration.as_ref().filter(|c| c.role == ConfigRole::Server);
+    if given.is_none_or(|given| !given.addresses.is_empty()) {
+        return Ok(());
+    }
+    let why = "the connection has an address pool, and the peer has no address of it".into();
+    Err(Refusal::child(Cause::Incompatible, NotifyType::FAILED_CP_REQUIRED, why))
+}
+
 /// INTERNAL_ADDRESS_FAILURE (RFC 7296, 3.15.4).
 pub(crate) fn no_address(why: &str) -> Refusal {
     let notify = NotifyType::INTERNAL_ADDRESS_FAILURE;
