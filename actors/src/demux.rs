@@ -194,6 +194,16 @@ pub fn unmark(bytes: &[u8]) -> Inside<'_> {
     }
 }
 
+/// A message with a marker on a port where none is due: a peer that was configured with our
+/// port, and encapsulates (RFC 7296, 2.23). An SPI may begin with four zeroes too; the
+/// length tells.
+#[must_use]
+pub fn needless_marker(bytes: &[u8]) -> Option<&[u8]> {
+    let ike = bytes.strip_prefix(&NON_ESP_MARKER)?;
+    let header = Header::peek(ike).ok()?;
+    (usize::try_from(header.length) == Ok(ike.len())).then_some(ike)
+}
+
 #[cfg(test)]
 #[path = "demux_tests.rs"]
 mod tests;

@@ -109,3 +109,17 @@ fn nothing_else_makes_a_new_sa() {
         assert!(matches!(demux.route(&header, peer(500)), Route::Nowhere(_)), "{what}");
     }
 }
+
+#[test]
+fn a_marker_where_none_is_due_is_known_by_the_length_behind_it() {
+    let mut ike = vec![7; 28];
+    ike[24..].copy_from_slice(&28_u32.to_be_bytes());
+    let marked: Vec<u8> = [0; 4].into_iter().chain(ike.clone()).collect();
+    assert_eq!(super::needless_marker(&marked), Some(ike.as_slice()));
+    assert_eq!(super::needless_marker(&ike), None);
+    // An SPI that begins with zeroes.
+    let mut zeroes = ike.clone();
+    zeroes[..4].fill(0);
+    zeroes.extend([0; 4]);
+    assert_eq!(super::needless_marker(&zeroes), None);
+}

@@ -1,7 +1,7 @@
 //! The listener: reads the sockets, looks at the 28 octets of each header, and passes the
 //! datagram on. Load is shed here and nowhere else: a full mailbox drops and counts.
 
-use crate::demux::{Inside, Route, unmark};
+use crate::demux::{Inside, Route, needless_marker, unmark};
 use crate::faults::Place;
 use crate::impair::{self, Late};
 use crate::shell::Shell;
@@ -70,9 +70,13 @@ impl Listener {
     ) {
         self.received = self.received.wrapping_add(1);
         self.shell.faults.at(Place::Listener);
-        let inside = if encapsulating { unmark(bytes) } else { Inside::Ike(bytes) };
+        let (inside, marked) = match needless_marker(bytes) {
+            _ if encapsulating => (unmark(bytes), true),
+            Some(ike) => (Inside::Ike(ike), true),
+            None => (Inside::Ike(bytes), false),
+        };
         match inside {
-            Inside::Ike(ike) => self.dispatch(local, remote, encapsulating, ike, false),
+            Inside::Ike(ike) => self.dispatch(local, remote, marked, ike, false),
             Inside::Keepalive => {}
             Inside::Esp(esp) => match self.shell.sockets.as_ref().and_then(|s| s.esp()) {
                 Some(plane) => plane.deliver(esp, remote),
