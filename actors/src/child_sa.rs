@@ -22,7 +22,7 @@ pub struct ChildSaActor {
 /// Its IKE SA was rekeyed: another one carries it now.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct NewParent(pub Addr<IkeSaActor>);
+pub struct NewParent(pub Addr<IkeSaActor>, pub Arc<ChildUp>);
 
 impl ChildSaActor {
     /// For an established Child SA.
@@ -40,6 +40,7 @@ impl Handler<NewParent> for ChildSaActor {
     type Result = ();
     fn handle(&mut self, msg: NewParent, _: &mut Self::Context) {
         self.ike = msg.0;
+        self.up = msg.1;
     }
 }
 

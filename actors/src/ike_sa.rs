@@ -15,11 +15,11 @@ use pluto_connections::{ConnectionSerial, SerialNo};
 use pluto_messages::{
     ChildExpired, ChildSaNews, ComputePskAuth, DatagramArrived, DescribeIkeSa, FindChildConnection,
     FindConnection, FindLease, IkeSaDescription, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded,
-    MappingChanged, Order,
+    MappingChanged, Order, OrderSa,
 };
 use pluto_states::{
     Ask, AskId, AskResult, Finish, IkeSa, Input, Instant, JobResult, KernelRequest, KernelResult,
-    Level, Outbox, Output,
+    Level, Outbox, Output, Request,
 };
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -40,6 +40,8 @@ pub struct IkeSaActor {
     panics: u32,
     recent_panics: VecDeque<Instant>,
     finished: bool,
+    /// What has replaced it: orders that come late are for that.
+    successor: Option<SerialNo>,
     out: Outbox,
 }
 
@@ -63,6 +65,7 @@ impl IkeSaActor {
             panics: 0,
             recent_panics: VecDeque::new(),
             finished: false,
+            successor: None,
             out: Vec::new(),
         }
     }
@@ -173,6 +176,8 @@ impl IkeSaActor {
             Output::Child(event) => self.tell(ChildSaNews { ike: self.serial, event }),
             Output::Established(established) => self.tell(IkeSaEstablished(established)),
             Output::Successor(successor) => {
+                // Where both ends have made one, the one that stays comes last.
+                self.successor = Some(successor.serial());
                 self.tell(IkeSaSucceeded { old: self.serial, successor })
             }
             Output::Finished(finish) => self.finish(finish, ctx),
@@ -325,13 +330,27 @@ impl Handler<DatagramArrived> for IkeSaActor {
 impl Handler<Order> for IkeSaActor {
     type Result = ();
     fn handle(&mut self, msg: Order, ctx: &mut Self::Context) {
-        self.step(Input::Request(msg.0), ctx);
+        let request = msg.0;
+        if let Some(successor) = self.successor {
+            let serial = match &request {
+                Request::Shutdown | Request::Abandon => {
+                    return self.step(Input::Request(request), ctx);
+                }
+                Request::DeleteChild(child) | Request::RekeyChild(child) => *child,
+                _ => successor,
+            };
+            return self.tell(OrderSa { serial, request });
+        }
+        self.step(Input::Request(request), ctx);
     }
 }
 
 impl Handler<ChildExpired> for IkeSaActor {
     type Result = ();
     fn handle(&mut self, msg: ChildExpired, ctx: &mut Self::Context) {
+        if self.successor.is_some() {
+            return self.tell(msg);
+        }
         let expired = KernelResult::Expired { child: msg.child, hard: msg.hard };
         self.step(Input::KernelDone(expired), ctx);
     }

@@ -37,6 +37,14 @@ pub struct TakeDown {
     pub reporter: Reporter,
 }
 
+/// Take its Child SA down, and leave the IKE SA.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct TakeChildDown {
+    /// Who waits.
+    pub reporter: Reporter,
+}
+
 /// Its Child SA is up.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]

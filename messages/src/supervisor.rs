@@ -84,10 +84,19 @@ pub struct IkeSaFinished {
 
 /// A connection wants an IKE SA (or a Child SA on one that it may share).
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<SerialNo, StartRefused>")]
+#[rtype(result = "Result<StartedIke, StartRefused>")]
 pub struct StartIke {
     /// The connection.
     pub connection: ConnectionSerial,
+}
+
+/// Which IKE SA a connection's Child SAs are negotiated with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartedIke {
+    /// The IKE SA.
+    pub ike: SerialNo,
+    /// It was there before, and is only given more Child SAs.
+    pub shared: bool,
 }
 
 /// Why no IKE SA was started: whack's code and the sentence.

@@ -73,6 +73,8 @@ pub struct IkeSaSummary {
     pub children: Vec<ChildSa>,
     /// Whether it waits for a job, a question or the kernel.
     pub busy: bool,
+    /// What has replaced it, or stays in its place.
+    pub replaced_by: Option<SerialNo>,
     /// The message ids of our next request and of the peer's.
     pub message_ids: (u32, u32),
 }
@@ -212,6 +214,7 @@ impl IkeSa {
             deadlines: deadlines.chain(timers.life.listed()).collect(),
             children: self.common.children.iter().map(|child| child.summary()).collect(),
             busy: self.state.awaits_us(),
+            replaced_by: self.common.replaced_by,
             message_ids: (window.next_id().0, window.expected_id().0),
         }
     }

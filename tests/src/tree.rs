@@ -478,9 +478,16 @@ impl Pair {
         [Setup::new("192.0.2.1", seed), Setup::new("192.0.2.2", seed.wrapping_add(1))]
     }
 
-    /// Adds a connection of another network of west's to both.
+    /// Adds a connection of another network of west's to both, which has identities, and so
+    /// an IKE SA, of its own.
     pub async fn add_second(&self) {
-        let words = NET_TO_NET.replace("10.1.0.0", "10.3.0.0");
+        self.add_sharing(" leftid=@west-two rightid=@east-two").await;
+    }
+
+    /// Adds a connection of another network of west's to both; without more `words` it may
+    /// share an IKE SA.
+    pub async fn add_sharing(&self, words: &str) {
+        let words = NET_TO_NET.replace("10.1.0.0", "10.3.0.0") + words;
         for host in [&self.west, &self.east] {
             host.add(connection("second", &words)).await;
         }

@@ -276,10 +276,7 @@ fn a_peer_that_never_answers_is_given_up() {
 fn deletestate_acts_on_one_state_alone() {
     run(async {
         let pair = Pair::new(12, "").await;
-        let second = NET_TO_NET.replace("10.1.0.0", "10.3.0.0");
-        for host in [&pair.west, &pair.east] {
-            host.add(connection("second", &second)).await;
-        }
+        pair.add_second().await;
         pair.establish().await;
         assert_eq!(pair.west.initiate("second").outcome().await.status, 0);
         pair.assert_up(2).await;

@@ -6,7 +6,8 @@ use pluto_connections::routing::{Routing, RoutingEvent};
 use pluto_connections::{Kind, SerialNo};
 use pluto_messages::{
     ChildCameUp, ChildSaSuperseded, ChildWentDown, ConnectionChanged, ConnectionDescription,
-    DescribeConnection, IkeNews, Initiate, OrderSa, Retire, SetRouted, TakeDown, TrafficWaits,
+    DescribeConnection, IkeNews, Initiate, OrderSa, Retire, SetRouted, TakeChildDown, TakeDown,
+    TrafficWaits,
 };
 use pluto_states::{DownReason, Finish, Level, Request};
 use pluto_whack::codes;
@@ -160,6 +161,23 @@ impl Handler<TakeDown> for ConnectionActor {
     }
 }
 
+impl Handler<TakeChildDown> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: TakeChildDown, ctx: &mut Self::Context) {
+        self.wishes.up = false;
+        self.wishes.keep = false;
+        self.cancel_next_attempt(ctx);
+        let Some(child) = self.child.as_ref().map(|child| child.child) else {
+            let text = format!("{}: connection has no Child SA", self.connection.log_name());
+            return msg.reporter.say(0, text);
+        };
+        let attached = self.attach(msg.reporter);
+        self.leaving_child.push((child, attached));
+        self.order(child, Request::DeleteChild(child));
+    }
+}
+
 impl Handler<Retire> for ConnectionActor {
     type Result = ();
 
@@ -218,7 +236,9 @@ impl Handler<ChildCameUp> for ConnectionActor {
         self.others.retain(|other| *other != up.child);
         let now = self.shell.clock.now();
         let since = std::mem::replace(&mut self.child_since, now);
-        if let Some(old) = self.child.replace(Arc::clone(&up)) {
+        // One that is down stays known until updown is done with it.
+        let old = self.child.replace(Arc::clone(&up));
+        if let Some(old) = old.filter(|old| self.forgetting != Some(old.child)) {
             let same = old.local_ts == up.local_ts && old.remote_ts == up.remote_ts;
             let another_ike = up.replaces.is_none() && old.ike != up.ike;
             if same && another_ike && now.since(since) >= CROSSING {
@@ -229,7 +249,10 @@ impl Handler<ChildCameUp> for ConnectionActor {
                 self.tell_supervisor(ChildSaSuperseded(old.child));
             }
             self.others.push(old.child);
+            self.standing.push(old);
         }
+        self.creating = false;
+        self.up_though_called_off(up.child);
         self.revival.reset();
         self.failure = None;
         self.cancel_next_attempt(ctx);
@@ -247,9 +270,22 @@ impl Handler<ChildWentDown> for ConnectionActor {
     type Result = ();
 
     fn handle(&mut self, msg: ChildWentDown, ctx: &mut Self::Context) {
+        self.standing.retain(|standing| standing.child != msg.child);
+        let gone = self.leaving_child.extract_if(.., |(child, _)| *child == msg.child);
+        gone.for_each(|(_, attached)| attached.settle());
+        if self.child.as_ref().is_some_and(|child| child.child == msg.child)
+            && let Some(next) = self.standing.pop()
+        {
+            // Another one for the same traffic stands: that both ends have begun to rekey, or
+            // that this one was not wanted, changes nothing for the connection.
+            self.others.retain(|other| *other != next.child);
+            self.child = Some(next);
+            return self.work(ctx);
+        }
         if self.child.as_ref().is_some_and(|child| child.child == msg.child) {
             // The facts of the tunnel are still needed by what updown has to do.
             self.route(RoutingEvent::TeardownChild(msg.child), ctx);
+            self.forgetting = Some(msg.child);
             self.steps.push_back(Step::Forget(msg.child));
             return self.work(ctx);
         }
@@ -257,7 +293,13 @@ impl Handler<ChildWentDown> for ConnectionActor {
             self.others.swap_remove(place);
             return self.work(ctx);
         }
-        // A Child SA that never came up; its IKE SA may live on without it.
+        // A Child SA that never came up; its IKE SA may live on without it. Where another one
+        // stands, it was to be rekeyed, and will be tried again.
+        if self.child.as_ref().is_some_and(|child| self.forgetting != Some(child.child)) {
+            return self.work(ctx);
+        }
+        let creating = std::mem::take(&mut self.creating);
+        self.no_longer_called_off();
         let why = match &msg.reason {
             DownReason::Refused(notify) => Some(format!("the peer refused the Child SA: {notify}")),
             DownReason::Unacceptable(why) => {
@@ -274,6 +316,9 @@ impl Handler<ChildWentDown> for ConnectionActor {
                 self.order(ike, Request::DeleteIke);
             }
             self.route(RoutingEvent::TeardownChild(msg.child), ctx);
+        } else if creating {
+            let code = if self.attached.is_empty() { 0 } else { codes::FATAL };
+            self.attempt_failed(code, "the IKE SA ended before the Child SA was made", ctx);
         }
         self.work(ctx);
     }
@@ -310,7 +355,7 @@ impl Handler<TrafficWaits> for ConnectionActor {
     type Result = ();
 
     fn handle(&mut self, msg: TrafficWaits, ctx: &mut Self::Context) {
-        if self.retiring || self.child.is_some() || self.negotiating.is_some() {
+        if self.retiring || self.creating || self.child.is_some() || self.negotiating.is_some() {
             return;
         }
         self.log(Level::Info, &format!("initiate on-demand for packet {}", msg.packet));

@@ -93,11 +93,20 @@ pub struct ConnectionActor {
     child: Option<Arc<ChildUp>>,
     /// When that came up.
     child_since: Instant,
+    /// An attempt has begun: an IKE SA is asked for, or a Child SA is being made on one that
+    /// was there before.
+    creating: bool,
+    /// A Child SA that is down, and whose facts updown still needs.
+    forgetting: Option<SerialNo>,
+    /// Established Child SAs beside the newest one.
+    standing: Vec<Arc<ChildUp>>,
     /// Child SAs that are being negotiated, or are established beside the newest one.
     others: Vec<SerialNo>,
     steps: VecDeque<Step>,
     working: bool,
     attached: Vec<Attached>,
+    /// Those who wait for one Child SA to be down.
+    leaving_child: Vec<(SerialNo, Attached)>,
     /// Those who wait for it to be down.
     leaving: Vec<Leaving>,
     retiring: bool,
@@ -143,11 +152,15 @@ impl ConnectionActor {
             ikes: adoption.ikes.iter().map(|(ike, _)| *ike).collect(),
             child: adoption.child,
             child_since: now,
+            creating: false,
+            forgetting: None,
+            standing: Vec::new(),
             others,
             steps: VecDeque::new(),
             working: false,
             attached: Vec::new(),
             leaving: Vec::new(),
+            leaving_child: Vec::new(),
             retiring: false,
             failure: None,
             attempt: Attempt::None,

@@ -7,7 +7,9 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use pluto_connections::routing::{RoutingAction, RoutingEvent, Verb};
 use pluto_connections::{Shunt, Updown};
 use pluto_kernel::{PolicyAction, PolicySpec};
-use pluto_messages::{PeerResolved, Resolve, RunUpdown, SetPolicies, StartIke, StartRefused};
+use pluto_messages::{
+    PeerResolved, Resolve, RunUpdown, SetPolicies, StartIke, StartRefused, StartedIke,
+};
 use pluto_states::{Level, Request};
 use pluto_updown::{Means, Outcome};
 use pluto_whack::codes;
@@ -33,7 +35,7 @@ enum Done {
     Badly(u16, String),
     /// updown's verb, with what it printed.
     Verb(Verb, Outcome, Vec<String>),
-    Started(pluto_connections::SerialNo),
+    Started(StartedIke),
 }
 
 impl ConnectionActor {
@@ -209,11 +211,12 @@ impl ConnectionActor {
     }
 
     fn initiate(&mut self, ctx: &mut Context<Self>) {
-        if self.retiring || self.negotiating.is_some() {
+        if self.retiring || self.creating || self.negotiating.is_some() {
             return;
         }
         let Some(supervisor) = self.shell.supervisor.upgrade() else { return };
         self.attempt = Attempt::Underway;
+        self.creating = true;
         let names = self.connection.names_to_resolve();
         let (dns, connection) = (self.shell.dns.clone(), self.serial);
         let refused = |refused: StartRefused| Done::Badly(refused.code, refused.why);
@@ -261,10 +264,37 @@ impl ConnectionActor {
         }
     }
 
+    /// A Child SA that was made on an IKE SA that was there before has come up, and nobody
+    /// wants it any more.
+    pub(super) fn up_though_called_off(&mut self, child: pluto_connections::SerialNo) {
+        if self.attempt == Attempt::CalledOff {
+            self.attempt = Attempt::None;
+            self.order(child, Request::DeleteChild(child));
+        }
+    }
+
+    /// What was called off has come to nothing by itself.
+    pub(super) fn no_longer_called_off(&mut self) {
+        if self.attempt == Attempt::CalledOff && !self.working {
+            self.attempt = Attempt::None;
+        }
+    }
+
     fn settle(&mut self, done: Done, ctx: &mut Context<Self>) {
         match done {
             Done::Well => {}
-            Done::Started(ike) => {
+            Done::Started(StartedIke { shared: true, .. }) => {
+                // Called off, its Child SA is deleted as soon as it is up.
+                if self.attempt == Attempt::Underway {
+                    self.attempt = Attempt::None;
+                }
+                // What came of it may have been told first.
+                if self.creating {
+                    self.route(RoutingEvent::Initiated, ctx);
+                }
+            }
+            Done::Started(StartedIke { ike, .. }) => {
+                self.creating = false;
                 if std::mem::take(&mut self.attempt) == Attempt::CalledOff {
                     self.order(ike, Request::DeleteIke);
                 }
@@ -276,6 +306,7 @@ impl ConnectionActor {
             }
             Done::Badly(code, why) => {
                 self.attempt = Attempt::None;
+                self.creating = false;
                 self.fail(code, &why);
                 let never_came_up =
                     self.wishes.up && self.child.is_none() && self.negotiating.is_none();

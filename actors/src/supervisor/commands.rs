@@ -54,6 +54,12 @@ impl Supervisor {
                     );
                 })
             }
+            Request::RekeyIke { .. }
+            | Request::RekeyChild { .. }
+            | Request::DeleteIke { .. }
+            | Request::DeleteChild { .. }
+            | Request::DownIke { .. }
+            | Request::DownChild { .. } => self.order_sa(&request, &reporter, ctx),
             Request::Delete { name } => self.delete(&name, &reporter),
             Request::DeleteState { serial } => self.delete_state(serial, &reporter),
             Request::Listing { what, name } => self.list(what, name, reporter, ctx),
@@ -227,7 +233,7 @@ impl Supervisor {
         }
     }
 
-    fn delete_state(&self, serial: SerialNo, reporter: &Reporter) {
+    fn delete_state(&mut self, serial: SerialNo, reporter: &Reporter) {
         let order = match (self.ikes.get(&serial), self.children.contains_key(&serial)) {
             (Some(ike), _) if ike.established => Order::DeleteIke,
             (Some(_), _) => Order::Abandon,

@@ -11,6 +11,7 @@ mod leases;
 mod listing;
 mod sessions;
 mod under_load;
+mod watches;
 
 use crate::child_sa::ChildSaActor;
 use crate::connection::ConnectionActor;
@@ -50,6 +51,8 @@ struct IkeEntry {
     remote_id: Option<pluto_connections::Id>,
     children: Vec<SerialNo>,
     since: Instant,
+    /// It was told to end, or was replaced: nothing new is begun on it.
+    ending: bool,
     /// What it told when it ended; none when it panicked.
     finish: Option<pluto_states::Finish>,
 }
@@ -100,6 +103,8 @@ pub struct Supervisor {
     panics: u64,
     root: Recipient<Shutdown>,
     escalate: Recipient<Escalated>,
+    /// Those who wait for SAs to be rekeyed or gone.
+    watches: Vec<watches::SaWatch>,
     stopping: bool,
     stopped: Option<tokio::sync::oneshot::Sender<()>>,
 }
@@ -149,6 +154,7 @@ impl Supervisor {
             panics: 0,
             root,
             escalate,
+            watches: Vec::new(),
             stopping: false,
             stopped: None,
         }

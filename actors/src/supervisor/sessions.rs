@@ -11,9 +11,12 @@ use pluto_kernel::KernelEvent;
 use pluto_messages::{
     ChildCameUp, ChildExpired, ChildSaNews, ChildSaSuperseded, ChildWentDown, Exit, IkeNews,
     IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, KernelTells, LifetimeOver, MappingChanged,
-    NewResponder, Order, OrderSa, RemoveSaPair, StartIke, StartRefused, TrafficWaits, Who,
+    NewResponder, Order, OrderSa, RemoveSaPair, StartIke, StartRefused, StartedIke, TrafficWaits,
+    Who,
 };
-use pluto_states::{ChildEvent, DownReason, Finish, IkeSa, Input, Request, ResponderStart};
+use pluto_states::{
+    ChildEvent, ChildUp, DownReason, Finish, IkeSa, Input, Request, ResponderStart,
+};
 use pluto_whack::codes;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,6 +50,7 @@ impl Supervisor {
             remote_id: None,
             children: Vec::new(),
             since: self.shell.clock.now(),
+            ending: false,
             finish: None,
         };
         self.ikes.insert(serial, entry);
@@ -83,6 +87,7 @@ impl Supervisor {
             self.child_down(child, DownReason::IkeEnded, None);
         }
         self.release_lease(serial);
+        self.watched_sa_ended(serial, None);
         self.tell_connection(entry.connection, IkeNews::Ended(serial, finish));
         self.stopped_if_empty();
     }
@@ -104,6 +109,7 @@ impl Supervisor {
         if let Some(ike) = self.ikes.get_mut(&entry.ike) {
             ike.children.retain(|other| *other != child);
         }
+        self.watched_sa_ended(child, replaced_by);
         self.tell_connection(entry.connection, ChildWentDown { child, reason, replaced_by });
     }
 
@@ -159,6 +165,9 @@ impl Supervisor {
                         entry.children.push(child);
                     }
                 }
+                if let Some(old) = up.replaces {
+                    self.watched_sa_rekeyed(old);
+                }
                 self.tell_connection(connection, ChildCameUp(up));
             }
             ChildEvent::Down { child, reason, replaced_by, .. } => {
@@ -168,12 +177,14 @@ impl Supervisor {
     }
 
     /// Sends an order to a state by its serial number; false: there is none.
-    pub(super) fn order(&self, serial: SerialNo, request: Request) -> bool {
-        let ike = match (self.ikes.get(&serial), self.children.get(&serial)) {
-            (Some(ike), _) => Some(ike),
-            (None, Some(child)) => self.ikes.get(&child.ike),
-            (None, None) => None,
-        };
+    pub(super) fn order(&mut self, serial: SerialNo, request: Request) -> bool {
+        let carrier = self.children.get(&serial).map_or(serial, |child| child.ike);
+        let ike = self.ikes.get_mut(&carrier);
+        let ike = ike.map(|ike| {
+            ike.ending |=
+                matches!(request, Request::DeleteIke | Request::Shutdown | Request::Abandon);
+            &*ike
+        });
         if let Some(ike) = ike {
             ike.actor.addr.do_send(Order(request));
         }
@@ -302,7 +313,7 @@ impl Handler<NewResponder> for Supervisor {
 }
 
 impl Handler<StartIke> for Supervisor {
-    type Result = Result<SerialNo, StartRefused>;
+    type Result = Result<StartedIke, StartRefused>;
 
     fn handle(&mut self, msg: StartIke, ctx: &mut Self::Context) -> Self::Result {
         let refuse = |code, why: &str| Err(StartRefused { code, why: why.to_string() });
@@ -326,13 +337,12 @@ impl Handler<StartIke> for Supervisor {
         };
         let children = connection.child_policies();
         let policy = self.as_the_kernel_can(policy);
-        // One whose Child SA is gone is of no more use: its Child SA would be negotiated on
-        // the new one.
-        let bare = |ike: &&IkeEntry| {
-            ike.connection == msg.connection && ike.established && ike.children.is_empty()
-        };
-        for ike in self.ikes.values().filter(bare) {
-            ike.actor.addr.do_send(Order(Request::DeleteIke));
+        // On an IKE SA that stands already, a Child SA costs one exchange.
+        if let Some(ike) = self.shareable(connection, &policy) {
+            for child in children {
+                self.order(ike, Request::CreateChild(child));
+            }
+            return Ok(StartedIke { ike, shared: true });
         }
         let serial = self.shell.serials.borrow_mut().next_serial();
         let sa = IkeSa::initiator(
@@ -343,7 +353,34 @@ impl Handler<StartIke> for Supervisor {
             remote,
             &mut **self.shell.entropy.borrow_mut(),
         );
-        Ok(self.start_ike(sa, Some(Input::Start), None, msg.connection, ctx))
+        let ike = self.start_ike(sa, Some(Input::Start), None, msg.connection, ctx);
+        Ok(StartedIke { ike, shared: false })
+    }
+}
+
+impl Supervisor {
+    /// An established IKE SA that may carry this connection's Child SAs: its own, or that of
+    /// a connection between the same hosts, with the same identities, proofs and proposals.
+    fn shareable(
+        &self,
+        connection: &pluto_connections::Connection,
+        policy: &IkePolicy,
+    ) -> Option<SerialNo> {
+        let same = |other: &pluto_connections::Connection| {
+            let renamed = other.ike_policy().map(|other| IkePolicy {
+                connection: policy.connection,
+                log_name: Arc::clone(&policy.log_name),
+                ..IkePolicy::clone(&self.as_the_kernel_can(other))
+            });
+            other.endpoints() == connection.endpoints() && renamed.as_ref() == Some(policy)
+        };
+        let usable = self.ikes.iter().filter(|(_, ike)| {
+            ike.established
+                && !ike.ending
+                && (ike.connection == connection.serial()
+                    || self.table.by_serial(ike.connection).is_some_and(|other| same(other)))
+        });
+        usable.map(|(serial, _)| *serial).max()
     }
 }
 
@@ -402,25 +439,45 @@ impl Handler<IkeSaSucceeded> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, msg: IkeSaSucceeded, ctx: &mut Self::Context) {
+        let summary = msg.successor.summary();
         let Some(old) = self.ikes.get_mut(&msg.old) else { return };
+        old.ending = true;
         let (connection, remote_id) = (old.connection, old.remote_id.clone());
-        let children = std::mem::take(&mut old.children);
+        // Where both ends have made a successor, one of the two inherits nothing.
+        let children: Vec<SerialNo> = summary.children.iter().map(|child| child.serial).collect();
+        old.children.retain(|child| !children.contains(child));
         let new = self.start_ike(*msg.successor, None, None, connection, ctx);
-        self.inherit_lease(msg.old, new);
-        for child in &children {
-            if let Some(entry) = self.children.get_mut(child) {
-                entry.ike = new;
-                if let (Some(actor), Some(parent)) = (&entry.actor, self.ikes.get(&new)) {
-                    actor.addr.do_send(crate::child_sa::NewParent(parent.actor.addr.clone()));
-                }
+        if summary.replaced_by.is_none() {
+            self.inherit_lease(msg.old, new);
+        }
+        for child in &summary.children {
+            let (Some(entry), Some(parent)) =
+                (self.children.get_mut(&child.serial), self.ikes.get(&new))
+            else {
+                continue;
+            };
+            entry.ike = new;
+            let Some(up) = child.up.as_ref().map(|up| Arc::new(ChildUp::clone(up))) else {
+                continue;
+            };
+            if let Some(actor) = &entry.actor {
+                let parent = parent.actor.addr.clone();
+                actor.addr.do_send(crate::child_sa::NewParent(parent, Arc::clone(&up)));
+                entry.up = Some(up);
             }
         }
+        let redundant = summary.replaced_by.is_some();
         if let Some(entry) = self.ikes.get_mut(&new) {
             entry.children = children;
             entry.established = true;
+            entry.ending = redundant;
             entry.remote_id = remote_id;
+            self.shell.demux.borrow_mut().no_longer_half_open(entry.ours);
         }
         self.tell_connection(connection, IkeNews::Established(new));
+        if !redundant {
+            self.watched_sa_rekeyed(msg.old);
+        }
     }
 }
 

@@ -327,12 +327,7 @@ impl IkeExchange {
     }
 
     /// See [`Established::stalled`].
-    pub(crate) fn fail(
-        self: Box<Self>,
-        established: Established,
-        cx: &mut Cx<'_, '_>,
-        why: &str,
-    ) -> State {
+    pub(crate) fn fail(self, established: Established, cx: &mut Cx<'_, '_>, why: &str) -> State {
         if self.is_unsent() {
             self.not_begun(cx, why);
             return established.go_on(cx);

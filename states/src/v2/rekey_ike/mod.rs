@@ -81,6 +81,9 @@ impl Candidate {
     fn succeed(self, cx: &mut Cx<'_, '_>, established: &Established) {
         let (mut common, next) = self.begin(cx, established);
         common.children = std::mem::take(&mut cx.sa.children);
+        for up in common.children.iter_mut().filter_map(|child| child.up.as_mut()) {
+            Arc::make_mut(up).ike = self.serial;
+        }
         common.postponed = std::mem::take(&mut cx.sa.postponed);
         let now = cx.now();
         let moved = std::mem::take(&mut cx.sa.tasks).into_iter().map(|task| (now, task));

@@ -146,7 +146,7 @@ impl IkeAnswer {
     }
 
     fn respond(
-        self: Box<Self>,
+        self,
         established: &mut Established,
         cx: &mut Cx<'_, '_>,
         key: &LocalKey,
