@@ -1,7 +1,7 @@
 //! Facts of tunnels in words: for updown's environment, and for logs.
 
 use pluto_connections::routing::{Verb, Wishes};
-use pluto_connections::{ConfigRole, Configuration, Connection, Kind, Selector};
+use pluto_connections::{ConfigRole, Configuration, Connection, Kind, Selector, Updown};
 use pluto_states::ChildUp;
 use pluto_updown::Facts;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -74,9 +74,16 @@ pub fn tunnel(connection: &Connection, child: Option<&ChildUp>, wishes: Wishes) 
         |selectors: &[Selector]| selectors.iter().flat_map(|s| s.addresses.prefixes()).collect();
     let transport = child.is_some_and(|up| up.mode == pluto_connections::IpsecMode::Transport);
     let given = received(child);
+    // Only a script reads it, and it costs more than the rest of a verb.
+    let environment = match connection.updown() {
+        Updown::Command(_) => {
+            environment(connection, child, wishes, first_mine, peers.first().copied(), v6)
+        }
+        Updown::Native | Updown::Disabled => Vec::new(),
+    };
     Facts {
         connection: connection.serial().0,
-        environment: environment(connection, child, wishes, first_mine, peers.first().copied(), v6),
+        environment,
         me,
         peer,
         next_hop: connection.nexthop(),

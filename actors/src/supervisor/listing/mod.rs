@@ -3,6 +3,7 @@
 mod connection;
 mod daemon;
 mod sa;
+mod tree;
 
 use super::Supervisor;
 use actix::Context;
@@ -13,11 +14,10 @@ use pluto_messages::{
     DescribeKernel, DescribeListener, IkeSaDescription, KernelDescription, ListSecrets,
     ListenerDescription, Reporter,
 };
-use pluto_whack::report::{
-    ActorFacts, ActorKind, AddressPoolFacts, BriefFacts, Item, PskFacts, TotalsFacts,
-};
+use pluto_whack::report::{AddressPoolFacts, BriefFacts, Item, PskFacts, TotalsFacts};
 use pluto_whack::{Listing, Reply, codes};
 use rustc_hash::FxHashMap;
+use std::iter;
 use std::sync::Arc;
 
 /// A connection with what its actor says.
@@ -256,37 +256,39 @@ impl Supervisor {
     }
 }
 
-/// The facts of a listing, in its order.
-fn items(what: Listing, g: &Gathered, settings: &super::Settings) -> Vec<Item> {
-    let mut items = Vec::new();
+/// The facts of a listing, in its order; made one by one, so that others get their turn
+/// while a long one is sent, and whack reads the first while the last are made.
+fn items<'a>(
+    what: Listing,
+    g: &'a Gathered,
+    settings: &'a super::Settings,
+) -> Box<dyn Iterator<Item = Item> + 'a> {
+    let connections = || g.connections.iter().map(|view| Item::from(connection::facts(view, g)));
+    let children = || g.children.iter().map(|view| Item::from(sa::child(view, g)));
+    let sum = || iter::once_with(|| Item::from(totals(g)));
     match what {
         Listing::Status => {
-            items.push(daemon::facts(g, settings).into());
-            items.extend(g.connections.iter().map(|view| connection::facts(view, g).into()));
-            items.push(totals(g).into());
-            items.push(brief(g).into());
-            sas(g, &mut items);
-            tree(g, &mut items);
+            let daemon = iter::once_with(|| Item::from(daemon::facts(g, settings)));
+            let brief = iter::once_with(|| Item::from(brief(g)));
+            Box::new(
+                daemon
+                    .chain(connections())
+                    .chain(sum())
+                    .chain(brief)
+                    .chain(sas(g))
+                    .chain(tree::facts(g)),
+            )
         }
-        Listing::BriefStatus => items.push(brief(g).into()),
-        Listing::GlobalStatus => items.extend(sa::counters(g).into_iter().map(Item::from)),
-        Listing::TrafficStatus => {
-            items.extend(g.children.iter().map(|view| sa::child(view, g).into()))
-        }
-        Listing::ConnectionStatus => {
-            items.extend(g.connections.iter().map(|view| connection::facts(view, g).into()));
-            items.push(totals(g).into());
-        }
-        Listing::BriefConnectionStatus => {
-            items.extend(g.connections.iter().map(|view| connection::facts(view, g).into()));
-            items.extend(g.children.iter().map(|view| sa::child(view, g).into()));
-            items.push(totals(g).into());
-        }
-        Listing::AddressPoolStatus => items.extend(g.pools.iter().cloned().map(Item::from)),
-        Listing::FipsStatus => items.push(daemon::fips().into()),
-        Listing::ShowStates => sas(g, &mut items),
+        Listing::BriefStatus => Box::new(iter::once_with(|| brief(g).into())),
+        Listing::GlobalStatus => Box::new(sa::counters(g).into_iter().map(Item::from)),
+        Listing::TrafficStatus => Box::new(children()),
+        Listing::ConnectionStatus => Box::new(connections().chain(sum())),
+        Listing::BriefConnectionStatus => Box::new(connections().chain(children()).chain(sum())),
+        Listing::AddressPoolStatus => Box::new(g.pools.iter().cloned().map(Item::from)),
+        Listing::FipsStatus => Box::new(iter::once_with(|| daemon::fips().into())),
+        Listing::ShowStates => Box::new(sas(g)),
         Listing::ListPsks | Listing::ListAll => {
-            items.extend(g.secrets.iter().map(|(line, kind, ids)| {
+            Box::new(g.secrets.iter().map(|(line, kind, ids)| {
                 PskFacts {
                     file: settings.setup.secretsfile.clone(),
                     line: u64::try_from(*line).unwrap_or(u64::MAX),
@@ -296,10 +298,9 @@ fn items(what: Listing, g: &Gathered, settings: &super::Settings) -> Vec<Item> {
                 .into()
             }))
         }
-        Listing::ListEvents => items.extend(sa::events(g).into_iter().map(Item::from)),
-        _ => {}
+        Listing::ListEvents => Box::new(sa::events(g).into_iter().map(Item::from)),
+        _ => Box::new(iter::empty()),
     }
-    items
 }
 
 /// Listings of features that are not there yet say so, rather than look empty.
@@ -315,12 +316,12 @@ fn not_yet(what: Listing) -> Option<&'static str> {
     }
 }
 
-fn sas(g: &Gathered, items: &mut Vec<Item>) {
-    for view in &g.ikes {
-        items.push(sa::ike(view, g).into());
-        items.extend(sa::larval(view, g).into_iter().map(Item::from));
-        items.extend(g.children_of(view.serial).map(|child| sa::child(child, g).into()));
-    }
+fn sas(g: &Gathered) -> impl Iterator<Item = Item> {
+    g.ikes.iter().flat_map(move |view| {
+        let larval = sa::larval(view, g).into_iter().map(Item::from);
+        let children = g.children_of(view.serial).map(move |child| sa::child(child, g).into());
+        iter::once(Item::from(sa::ike(view, g))).chain(larval).chain(children)
+    })
 }
 
 fn totals(g: &Gathered) -> TotalsFacts {
@@ -357,60 +358,4 @@ fn brief(g: &Gathered) -> BriefFacts {
         child_authenticated: count(g.children.len().saturating_sub(nobody)),
         child_anonymous: count(nobody),
     }
-}
-
-/// The supervision tree.
-fn tree(g: &Gathered, items: &mut Vec<Item>) {
-    let plain = |actor: ActorKind, name: &str, restarts: u64| ActorFacts {
-        actor,
-        name: name.to_string(),
-        state: "running".to_string(),
-        age_s: g.uptime_s,
-        restarts,
-        ..ActorFacts::default()
-    };
-    items.push(plain(ActorKind::Root, "root", 0).into());
-    let kernel_restarts = g.kernel.as_ref().map_or(0, |kernel| u64::from(kernel.restarts));
-    items.push(plain(ActorKind::Service, "kernel", kernel_restarts).into());
-    for service in ["secrets", "dns", "updown"] {
-        items.push(plain(ActorKind::Service, service, 0).into());
-    }
-    let mut listener = plain(ActorKind::Listener, "listener", u64::from(g.listener_restarts));
-    listener.dropped = g.listener.dropped;
-    items.push(listener.into());
-    let mut supervisor = plain(ActorKind::Supervisor, "supervisor", 0);
-    supervisor.panics_survived = g.panics;
-    items.push(supervisor.into());
-    items.extend(g.connections.iter().map(|view| {
-        Item::from(ActorFacts {
-            actor: ActorKind::Connection,
-            serial: Some(view.connection.serial().0),
-            name: view.connection.log_name().to_string(),
-            state: view.live.routing.name().to_string(),
-            age_s: view.age_s,
-            restarts: u64::from(view.restarts),
-            ..ActorFacts::default()
-        })
-    }));
-    items.extend(g.ikes.iter().map(|view| {
-        Item::from(ActorFacts {
-            actor: ActorKind::IkeSa,
-            serial: Some(view.serial.0),
-            name: view.live.summary.policy.log_name.to_string(),
-            state: view.live.summary.state_words.to_string(),
-            age_s: view.age_s,
-            panics_survived: u64::from(view.live.panics),
-            ..ActorFacts::default()
-        })
-    }));
-    items.extend(g.children.iter().map(|view| {
-        Item::from(ActorFacts {
-            actor: ActorKind::ChildSa,
-            serial: Some(view.serial.0),
-            name: view.live.up.policy.log_name.to_string(),
-            state: "established Child SA".to_string(),
-            age_s: view.age_s,
-            ..ActorFacts::default()
-        })
-    }));
 }

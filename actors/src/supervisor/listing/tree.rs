@@ -1,0 +1,71 @@
+//! The supervision tree.
+
+use super::{ChildView, ConnectionView, Gathered, IkeView};
+use pluto_whack::report::{ActorFacts, ActorKind, Item};
+
+/// Every actor, from the top.
+pub(super) fn facts(g: &Gathered) -> impl Iterator<Item = Item> {
+    let fixed = fixed(g).into_iter();
+    let connections = g.connections.iter().map(connection);
+    let (ikes, children) = (g.ikes.iter().map(ike), g.children.iter().map(child));
+    fixed.chain(connections).chain(ikes).chain(children).map(Item::from)
+}
+
+/// Those that are always there.
+fn fixed(g: &Gathered) -> Vec<ActorFacts> {
+    let plain = |actor: ActorKind, name: &str, restarts: u64| ActorFacts {
+        actor,
+        name: name.to_string(),
+        state: "running".to_string(),
+        age_s: g.uptime_s,
+        restarts,
+        ..ActorFacts::default()
+    };
+    let kernel_restarts = g.kernel.as_ref().map_or(0, |kernel| u64::from(kernel.restarts));
+    let mut all = vec![
+        plain(ActorKind::Root, "root", 0),
+        plain(ActorKind::Service, "kernel", kernel_restarts),
+    ];
+    all.extend(["secrets", "dns", "updown"].map(|service| plain(ActorKind::Service, service, 0)));
+    let mut listener = plain(ActorKind::Listener, "listener", u64::from(g.listener_restarts));
+    listener.dropped = g.listener.dropped;
+    let mut supervisor = plain(ActorKind::Supervisor, "supervisor", 0);
+    supervisor.panics_survived = g.panics;
+    all.extend([listener, supervisor]);
+    all
+}
+
+fn connection(view: &ConnectionView) -> ActorFacts {
+    ActorFacts {
+        actor: ActorKind::Connection,
+        serial: Some(view.connection.serial().0),
+        name: view.connection.log_name().to_string(),
+        state: view.live.routing.name().to_string(),
+        age_s: view.age_s,
+        restarts: u64::from(view.restarts),
+        ..ActorFacts::default()
+    }
+}
+
+fn ike(view: &IkeView) -> ActorFacts {
+    ActorFacts {
+        actor: ActorKind::IkeSa,
+        serial: Some(view.serial.0),
+        name: view.live.summary.policy.log_name.to_string(),
+        state: view.live.summary.state_words.to_string(),
+        age_s: view.age_s,
+        panics_survived: u64::from(view.live.panics),
+        ..ActorFacts::default()
+    }
+}
+
+fn child(view: &ChildView) -> ActorFacts {
+    ActorFacts {
+        actor: ActorKind::ChildSa,
+        serial: Some(view.serial.0),
+        name: view.live.up.policy.log_name.to_string(),
+        state: "established Child SA".to_string(),
+        age_s: view.age_s,
+        ..ActorFacts::default()
+    }
+}
