@@ -128,7 +128,7 @@ impl IkeAnswer {
     }
 
     pub(crate) fn job_done(
-        self: Box<Self>,
+        self,
         mut established: Established,
         cx: &mut Cx<'_, '_>,
         result: JobResult,
