@@ -164,3 +164,35 @@ impl AsFd for Queue {
         self.file.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a network namespace of its own, so that the device is nobody else's business.
+    #[test]
+    fn a_given_device_is_the_same_with_its_offloads_and_others_are_refused() {
+        let given = || {
+            if let Err(errno) = nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET) {
+                println!("skipped: cannot make a network namespace ({errno})");
+                return;
+            }
+            let made = match Device::create("ipsec%d", 1) {
+                Ok(made) => made,
+                Err(error) => {
+                    println!("skipped: cannot make a TUN device ({error})");
+                    return;
+                }
+            };
+            let fd = made.queues[0].file.try_clone().unwrap();
+            let device = Device::from_fd(fd.into()).unwrap();
+            assert_eq!(device.name, "ipsec0");
+            let (ours, theirs) = (&device.queues[0], &made.queues[0]);
+            assert_eq!((ours.header, ours.tcp, ours.udp), (10, theirs.tcp, theirs.udp));
+            assert!(device.up(1400).is_ok());
+            let file = File::open("/dev/null").unwrap();
+            assert!(Device::from_fd(file.into()).is_err());
+        };
+        std::thread::spawn(given).join().unwrap();
+    }
+}

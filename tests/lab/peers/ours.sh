@@ -2,6 +2,7 @@
 # $PLUTO_BIN_DIR is where they are (find-binaries says, if it is not set).
 
 PLUTO_BIN_DIR=${PLUTO_BIN_DIR:-$("$LABSRC/find-binaries" 2>/dev/null || true)}
+OURS_PLUTO_X=${OURS_PLUTO_X:-}       # words for pluto; OURS_PLUTO_X_left for one host
 ours_root() { echo /; }
 ours_conf() { # whack's words go to a file, one a line, for ours_up
   local h=$1 s words
@@ -23,7 +24,7 @@ ours_conf() { # whack's words go to a file, one a line, for ours_up
 whack() { local h=$1; shift; on "$h" timeout "${WHACK_T:-30}" "$PLUTO_BIN_DIR/whack" --rundir /run/pluto "$@"; }
 ours_start() { # the daemon alone, until it answers
   (onx "$1" env ${OURS_ENV:-A=b} "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir /run/pluto \
-    --secretsfile /etc/ipsec.secrets ${OURS_PLUTO_X:-}) >>"$W/$1.log" 2>&1 </dev/null &
+    --secretsfile /etc/ipsec.secrets $(of "$1" OURS_PLUTO_X)) >>"$W/$1.log" 2>&1 </dev/null &
   DAEMON[$1]=$!
   until on "$1" test -S /run/pluto/pluto.ctl && whack "$1" --status >"$W/$1.status" 2>&1; do
     alive "$1" || return 1; sleep 0.1
