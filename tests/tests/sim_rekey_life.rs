@@ -94,7 +94,7 @@ fn live(seed: u64, days: u64) {
         peer.ike.retransmit.timeout = Duration::from_secs(3600);
         peer.ike.lifetimes.life = Duration::from_secs(4 * 3600 + 600 * i as u64);
         peer.child.lifetimes.life = Duration::from_secs(3600);
-        peer.child.pfs = seed % 4 != 0;
+        peer.child.pfs = !seed.is_multiple_of(4);
     }
     let mut watched = [Watched::default(), Watched::default()];
     let end = sim.clock.now().after(Duration::from_secs(days * 24 * 3600));
@@ -109,9 +109,8 @@ fn live(seed: u64, days: u64) {
             let wait = if dice.chance(10) { 20_000 } else { 300 };
             next = sim.clock.now().after(Duration::from_secs(dice.below(wait)));
         }
-        for host in 0..2 {
+        for (host, Watched { several, none }) in watched.iter_mut().enumerate() {
             let live = sim.peers[host].kernel.installed.len();
-            let Watched { several, none } = &mut watched[host];
             *several = if live > 1 { *several + STEP } else { Duration::ZERO };
             *none = if live == 0 { *none + STEP } else { Duration::ZERO };
             assert!(*several <= LIMIT, "several for {several:?}{}", sim.story());
