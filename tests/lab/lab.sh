@@ -8,7 +8,7 @@ LAB=${LAB:-/var/tmp/ipsec-lab}
 W=${W:-/dev/shm/lab.$$}              # scratch; /dev/shm is private in UML
 mkdir -p "$W"
 declare -A KIND=([left]=${LEFT:-ours} [right]=${RIGHT:-ours})
-for part in net box policy check; do . "$LABSRC/$part.sh"; done
+for part in net box policy check traffic; do . "$LABSRC/$part.sh"; done
 for part in libreswan strongswan openiked ours; do . "$LABSRC/peers/$part.sh"; done
 trap lab_end EXIT
 
@@ -55,7 +55,7 @@ both_stop() {
 }
 lab_end() {
   local status=$? p
-  for p in "${DAEMON[@]}" "${KEEPER[@]}"; do kill -KILL "$p" 2>/dev/null; done
+  for p in "${DAEMON[@]}" "${KEEPER[@]}" "${TRAFFIC_PIDS[@]}"; do kill -KILL "$p" 2>/dev/null; done
   wait 2>/dev/null; net_down; [ -n "${KEEP:-}" ] || rm -rf "$W"
   [ "$FAILS" = 0 ] || exit 1
   exit $status
