@@ -8,7 +8,7 @@ build:               ## the daemon and its tools, optimised
 	packaging/prepare
 	cargo build --release --locked -p pluto-actors -p pluto-whack
 
-demo: build          ## two hosts, one tunnel, a ping through it
+demo: build          ## two hosts, one tunnel, a ping through it; PROTOSTACK=xfrm or embedded
 	tests/lab/demo
 
 test:                ## everything: unit tests, simulation, laboratory

@@ -4,6 +4,8 @@
 PLUTO_BIN_DIR=${PLUTO_BIN_DIR:-$("$LABSRC/find-binaries" 2>/dev/null || true)}
 OURS_PLUTO_X=${OURS_PLUTO_X:-}       # words for pluto; OURS_PLUTO_X_left for one host
 ours_root() { echo /; }
+ours_rundir() { echo /run/pluto; }   # of HOST, as its box sees it
+ours_secrets() { echo /etc/ipsec.secrets; }
 ours_conf() { # whack's words go to a file, one a line, for ours_up
   local h=$1 s words
   words=(--name t --ikev2 --psk)
@@ -21,12 +23,12 @@ ours_conf() { # whack's words go to a file, one a line, for ours_up
   mkdir -p "$W/$h"; printf '%s\n' "${words[@]}" >"$W/$h/connection"
   echo "@left @right : PSK \"$(of "$h" SECRET)\"" | etc "$h" ipsec.secrets
 }
-whack() { local h=$1; shift; on "$h" timeout "${WHACK_T:-30}" "$PLUTO_BIN_DIR/whack" --rundir /run/pluto "$@"; }
+whack() { local h=$1; shift; on "$h" timeout "${WHACK_T:-30}" "$PLUTO_BIN_DIR/whack" --rundir "$(ours_rundir "$h")" "$@"; }
 ours_start() { # the daemon alone, until it answers
-  (onx "$1" env ${OURS_ENV:-A=b} "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir /run/pluto \
-    --secretsfile /etc/ipsec.secrets $(of "$1" OURS_PLUTO_X)) >>"$W/$1.log" 2>&1 </dev/null &
+  (onx "$1" env ${OURS_ENV:-A=b} "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir "$(ours_rundir "$1")" \
+    --secretsfile "$(ours_secrets "$1")" $(of "$1" OURS_PLUTO_X)) >>"$W/$1.log" 2>&1 </dev/null &
   DAEMON[$1]=$!
-  until on "$1" test -S /run/pluto/pluto.ctl && whack "$1" --status >"$W/$1.status" 2>&1; do
+  until on "$1" test -S "$(ours_rundir "$1")/pluto.ctl" && whack "$1" --status >"$W/$1.status" 2>&1; do
     alive "$1" || return 1; sleep 0.1
   done
 }
