@@ -3,6 +3,7 @@
 
     vici.py SOCKET paced N P      initiate c1..cN, P in flight, each waited for
     vici.py SOCKET at-once N      initiate c1..cN, waiting for none
+    vici.py SOCKET rekey          rekey every Child SA
 """
 import socket
 import struct
@@ -52,7 +53,11 @@ class Session:
 
 
 def main():
-    path, way, total = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    path, way = sys.argv[1], sys.argv[2]
+    if way == "rekey":
+        Session(path).request("rekey", {"child": "net"})
+        return
+    total = int(sys.argv[3])
     if way == "at-once":
         session = Session(path)
         for i in range(1, total + 1):

@@ -20,6 +20,8 @@ libreswan_add_one() { timed "$1" ipsec addconn --config /etc/bulk.conf "c$2"; }
 libreswan_paced() { on left sh -c "seq $1 | xargs -P $2 -I{} $LSW_WHACK --name c{} --initiate"; }
 libreswan_at_once() { on left $LSW_WHACK --name bulk --initiate --asynchronous; }
 libreswan_established() { grep -c 'initiator established Child SA' "$W/left.log"; }
+libreswan_rekey() { on left sh -c "seq $1 | xargs -I{} $LSW_WHACK --name c{} --rekey-child --asynchronous"; }
+libreswan_rekeyed() { grep -c 'rekeyed Child SA' "$W/left.log"; }
 libreswan_retransmissions() { grep -c 'retransmission' "$W/$1.log"; }
 libreswan_status() { timed "$1" $LSW_WHACK --status; }
 libreswan_once() { # one tunnel, ROUNDS times, timed inside the box; its default updown script runs
@@ -34,7 +36,7 @@ libreswan_prepare() { on "$1" ipsec initnss >/dev/null 2>&1; }
 libreswan_run() { onx "$1" env $LIBRESWAN_ENV ipsec pluto --config /etc/ipsec.conf --nofork --stderrlog; }
 libreswan_listens() { grep -q 'listening for IKE' "$W/$1.log"; }
 libreswan_responder() { # a connection that answers anybody
-  printf 'conn any\n\tkeyexchange=ikev2\n\tauthby=secret\n\tleft=%%any\n\tright=%s\n\tike=aes_gcm256-sha2_256;dh31\n\tauto=add\n' "$RIP" | etc "$1" ipsec.conf
+  printf 'conn any\n\tkeyexchange=ikev2\n\tauthby=secret\n\tleft=%%any\n\tleftsubnet=11.0.1.0/24\n\tright=%s\n\trightid=@r1\n\trightsubnet=12.0.1.0/24\n\tike=aes_gcm256-sha2_256;dh31\n\tauto=add\n' "$RIP" | etc "$1" ipsec.conf
   echo ': PSK "bulk secret"' | etc "$1" ipsec.secrets
 }
-libreswan_mode() { on "$1" $LSW_WHACK "--ddos-$2" >/dev/null; }    # unlimited or busy (cookies always)
+libreswan_mode() { on "$1" $LSW_WHACK "--ddos-$2" >/dev/null; }    # unlimited, busy (cookies always) or auto

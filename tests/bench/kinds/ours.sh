@@ -29,6 +29,12 @@ ours_at_once() {
   ours_ask left <"$W/all"
 }
 ours_established() { grep -c 'initiator established Child SA' "$W/left.log"; }
+ours_rekey() {
+  local i
+  for ((i = 1; i <= $1; i++)); do echo "{\"version\":1,\"command\":\"rekey-child\",\"name\":\"c$i\",\"asynchronous\":true}"; done >"$W/all"
+  ours_ask left <"$W/all"
+}
+ours_rekeyed() { grep -c 'initiator rekeyed Child SA' "$W/left.log"; }
 ours_retransmissions() { grep -c 'retransmi' "$W/$1.log"; }
 ours_status() { timed "$1" "$PLUTO_BIN_DIR/whack" --rundir /run/pluto --status; }
 ours_once() {
@@ -45,7 +51,8 @@ ours_listens() { [ -S "/proc/${KEEPER[$1]}/root/run/pluto/pluto.ctl" ] && whack 
 ours_responder() {
   OURS_PLUTO_X=--use-none
   mkdir -p "$W/$1"
-  printf '%s\n' --name any --ikev2 --psk --host %any --to --host "$RIP" --ike 'aes_gcm256-sha2_256;dh31' >"$W/$1/connection"
+  printf '%s\n' --name any --ikev2 --psk --host %any --subnet 11.0.1.0/24 \
+    --to --host "$RIP" --id @r1 --subnet 12.0.1.0/24 --ike 'aes_gcm256-sha2_256;dh31' >"$W/$1/connection"
   echo ': PSK "bulk secret"' | etc "$1" ipsec.secrets
 }
 ours_mode() { # it is told so when it starts

@@ -13,7 +13,7 @@ strongswan_many() {
       [ "$h" = left ] || { pe=$me me=$RIP; }
       printf 'c%d { version = 2\n local_addrs = %s\n remote_addrs = %s\n proposals = aes256gcm16-prfsha256-x25519\n' $i "$me" "$pe"
       printf ' local { auth = psk\n id = %s }\n remote { auth = psk\n id = %s }\n' $m$i $p$i
-      printf ' children { net { local_ts = %s\n remote_ts = %s\n esp_proposals = aes256gcm16 } } }\n' "$(net_of $mine $i)" "$(net_of $theirs $i)"
+      printf ' children { net { local_ts = %s\n remote_ts = %s\n esp_proposals = aes256gcm16-x25519 } } }\n' "$(net_of $mine $i)" "$(net_of $theirs $i)"
     done
     echo '}'; echo 'secrets { ike { secret = "bulk secret" } }'
   } | etc "$h" swanctl/bulk.conf
@@ -24,6 +24,8 @@ strongswan_vici() { nsenter -t "${KEEPER[left]}" -m python3 "$BENCH/vici.py" "$S
 strongswan_paced() { strongswan_vici paced "$1" "$2"; }
 strongswan_at_once() { strongswan_vici at-once "$1"; }
 strongswan_established() { grep -c 'CHILD_SA .* established' "$W/left.log"; }
+strongswan_rekey() { strongswan_vici rekey; }
+strongswan_rekeyed() { grep -c 'outbound CHILD_SA .* established' "$W/left.log"; }
 strongswan_retransmissions() { grep -c 'retransmit' "$W/$1.log"; }
 strongswan_status() { timed "$1" swanctl --list-sas; }
 strongswan_once() {
@@ -43,15 +45,18 @@ strongswan_responder() {
 connections { t { version = 2
  local_addrs = $RIP
  proposals = aes256gcm16-prfsha256-x25519
- local { auth = psk }
+ local { auth = psk
+ id = r1 }
  remote { auth = psk }
- children { t { } } } }
+ children { t { local_ts = 12.0.1.0/24
+ remote_ts = 11.0.1.0/24 } } } }
 secrets { ike { secret = "bulk secret" } }
 E
 }
 strongswan_mode() { # charon reads this only when it starts
   local tune="dos_protection = no"
-  [ "$2" = unlimited ] || tune=$'dos_protection = yes\n cookie_threshold = 1\n cookie_threshold_ip = 1\n block_threshold = 1000000'
+  [ "$2" != auto ] || tune="dos_protection = yes"
+  [ "$2" != busy ] || tune=$'dos_protection = yes\n cookie_threshold = 1\n cookie_threshold_ip = 1\n block_threshold = 1000000'
   put "$1" strongswan.d/zzz.conf <<<"charon-systemd { $tune
 }"
   { killed "$1"; } 2>/dev/null
