@@ -7,6 +7,7 @@
 
 use crate::error::refused;
 use crate::ledger::{bare_policies, child_policies, child_sas};
+use crate::types::Halves;
 use crate::{
     Capabilities, Counters, Direction, InstalledSa, InterfaceAddress, Kernel, KernelError,
     KernelEvent, Ledger, PolicyChange, PolicyKey, PolicyShape, PolicySpec, Route, RouteAnswer,
@@ -168,6 +169,11 @@ impl Model {
         }
     }
 
+    fn put(&mut self, sa: InstalledSa, spec: &Arc<SaPairSpec>) {
+        let fake = FakeSa { sa, spec: Some(Arc::clone(spec)), traffic: (0, 0) };
+        self.sas.insert(name(&sa), fake);
+    }
+
     fn apply(&mut self, change: &PolicyChange) {
         let gone: Vec<_> = change.removed().collect();
         self.policies.retain(|(had, key, _)| *key != change.key || !gone.contains(had));
@@ -257,6 +263,50 @@ impl FakeKernel {
     }
 }
 
+impl FakeKernel {
+    fn install_halves(&mut self, spec: &SaPairSpec, halves: Halves) -> Result<(), KernelError> {
+        let mut model = self.tables.model();
+        let both = halves == Halves::Both;
+        let entered = model.enter(if both { "install" } else { "install_inbound" });
+        let what = format!("install SAs {:#x} and {:#x}", spec.spi_in, spec.spi_out);
+        let (inbound, outbound) = child_sas(spec);
+        if self.ledger.is_installed(spec.child) {
+            return Err(refused(what, libc::EEXIST));
+        }
+        let failed = match entered {
+            Err(error) => Some(error),
+            Ok(()) if !self.capabilities.esp && spec.protocol == ProtocolId::ESP => {
+                Some(refused(what, libc::EPROTONOSUPPORT))
+            }
+            Ok(()) => match model.sas.get(&name(&inbound)) {
+                None => Some(refused(what, libc::ESRCH)),
+                Some(had) if !had.sa.larval => Some(refused(what, libc::EEXIST)),
+                Some(_) if both && model.sas.contains_key(&name(&outbound)) => {
+                    Some(refused(what, libc::EEXIST))
+                }
+                Some(_) => None,
+            },
+        };
+        if let Some(error) = failed {
+            // The reserved SPIs go with the pair.
+            for reserved in self.ledger.take_child(spec.child) {
+                model.sas.remove(&name(&reserved));
+            }
+            return Err(error);
+        }
+        let shared = Arc::new(spec.clone());
+        for sa in [Some(inbound), both.then_some(outbound)].into_iter().flatten() {
+            self.ledger.add_sa(spec.child, sa);
+            model.put(sa, &shared);
+        }
+        for (key, shape) in child_policies(spec) {
+            let (change, _) = self.ledger.claim(spec.connection, key, shape);
+            model.apply(&change);
+        }
+        Ok(())
+    }
+}
+
 impl Kernel for FakeKernel {
     fn name(&self) -> &'static str {
         "fake"
@@ -286,44 +336,26 @@ impl Kernel for FakeKernel {
     }
 
     fn install(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
+        self.install_halves(spec, Halves::Both)
+    }
+
+    fn install_inbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
+        self.install_halves(spec, Halves::Inbound)
+    }
+
+    fn install_outbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
         let mut model = self.tables.model();
-        let entered = model.enter("install");
-        let what = format!("install SAs {:#x} and {:#x}", spec.spi_in, spec.spi_out);
-        let (inbound, outbound) = child_sas(spec);
-        if self.ledger.is_installed(spec.child) {
+        model.enter("install_outbound")?;
+        let what = format!("install SA {:#x}", spec.spi_out);
+        let (_, outbound) = child_sas(spec);
+        if !self.ledger.has_half(spec.child, true) {
+            return Err(refused(what, libc::ESRCH));
+        }
+        if model.sas.contains_key(&name(&outbound)) {
             return Err(refused(what, libc::EEXIST));
         }
-        let failed = match entered {
-            Err(error) => Some(error),
-            Ok(()) if !self.capabilities.esp && spec.protocol == ProtocolId::ESP => {
-                Some(refused(what, libc::EPROTONOSUPPORT))
-            }
-            Ok(()) => match model.sas.get(&name(&inbound)) {
-                None => Some(refused(what, libc::ESRCH)),
-                Some(had) if !had.sa.larval => Some(refused(what, libc::EEXIST)),
-                Some(_) if model.sas.contains_key(&name(&outbound)) => {
-                    Some(refused(what, libc::EEXIST))
-                }
-                Some(_) => None,
-            },
-        };
-        if let Some(error) = failed {
-            // The reserved SPIs go with the pair.
-            for reserved in self.ledger.take_child(spec.child) {
-                model.sas.remove(&name(&reserved));
-            }
-            return Err(error);
-        }
-        let shared = Arc::new(spec.clone());
-        for sa in [inbound, outbound] {
-            self.ledger.add_sa(spec.child, sa);
-            let fake = FakeSa { sa, spec: Some(Arc::clone(&shared)), traffic: (0, 0) };
-            model.sas.insert(name(&sa), fake);
-        }
-        for (key, shape) in child_policies(spec) {
-            let (change, _) = self.ledger.claim(spec.connection, key, shape);
-            model.apply(&change);
-        }
+        self.ledger.add_sa(spec.child, outbound);
+        model.put(outbound, &Arc::new(spec.clone()));
         Ok(())
     }
 

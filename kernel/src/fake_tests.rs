@@ -294,3 +294,39 @@ fn an_sa_pair_moves_with_its_policies() {
     assert!(tables.is_empty());
     assert!(kernel.move_sa(&to).is_err(), "there is nothing to move");
 }
+
+#[test]
+fn an_outbound_sa_follows_its_inbound_one_and_not_before() {
+    let mut kernel = FakeKernel::new();
+    let tables = kernel.tables();
+    let spi = kernel.allocate_spi(&request(2)).unwrap();
+    let wanted = spec(2, 1, spi, 0xabcd);
+    assert_eq!(kernel.install_outbound(&wanted).unwrap_err().errno, libc::ESRCH);
+    kernel.install_inbound(&wanted).unwrap();
+    assert_eq!((tables.sas().len(), tables.policies().len()), (1, 3));
+    assert_eq!(kernel.install_inbound(&wanted).unwrap_err().errno, libc::EEXIST);
+    assert_eq!(kernel.counters(2).unwrap().bytes_out, 0);
+    tables.fail_next(libc::ENOMEM);
+    assert_eq!(kernel.install_outbound(&wanted).unwrap_err().errno, libc::ENOMEM);
+    assert_eq!(tables.sas().len(), 1, "the inbound SA stays");
+    kernel.install_outbound(&wanted).unwrap();
+    assert_eq!(tables.sas().len(), 2);
+    assert_eq!(kernel.install_outbound(&wanted).unwrap_err().errno, libc::EEXIST);
+    assert!(kernel.orphans().is_empty());
+    kernel.remove(2).unwrap();
+    kernel.remove_policies(1).unwrap();
+    assert!(tables.is_empty() && kernel.ledger().is_empty());
+}
+
+#[test]
+fn a_half_that_moves_takes_its_policies_along() {
+    let mut kernel = FakeKernel::new();
+    let spi = kernel.allocate_spi(&request(2)).unwrap();
+    kernel.install_inbound(&spec(2, 1, spi, 0xabcd)).unwrap();
+    let (local, remote) = ("192.0.2.1:500".parse().unwrap(), "192.0.2.9:500".parse().unwrap());
+    let to = SaMove { child: 2, connection: 1, local, remote, encapsulated: false };
+    kernel.move_sa(&to).unwrap();
+    let moved =
+        |shape: &PolicyShape| matches!(shape.does, PolicyUse::Tunnel(t) if t.remote == remote.ip());
+    assert!(kernel.tables().policies().iter().all(|(_, _, shape)| moved(shape)));
+}

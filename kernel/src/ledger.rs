@@ -230,6 +230,13 @@ impl Ledger {
         owned.is_some_and(|owned| owned.sas.iter().any(|sa| !sa.larval))
     }
 
+    /// Whether a Child SA has an SA in this direction, other than a reservation.
+    #[must_use]
+    pub(crate) fn has_half(&self, child: u64, inbound: bool) -> bool {
+        let owned = self.children.get(&child);
+        owned.is_some_and(|owned| owned.sas.iter().any(|sa| !sa.larval && sa.inbound == inbound))
+    }
+
     /// Strikes a Child SA out and tells what it had.
     pub fn take_child(&mut self, child: u64) -> Vec<InstalledSa> {
         let sas = self.children.get(&child).map(|owned| owned.sas.clone()).unwrap_or_default();
@@ -255,8 +262,10 @@ impl Ledger {
                 (sa, InstalledSa { source, destination, ..sa })
             })
             .collect();
-        let outbound = moved.iter().map(|(sa, _)| sa).find(|sa| !sa.inbound);
-        let from = outbound.map(|sa| (sa.source, sa.destination));
+        let from = moved.first().map(|(sa, _)| match sa.inbound {
+            true => (sa.destination, sa.source),
+            false => (sa.source, sa.destination),
+        });
         for (old, new) in moved.iter().filter(|(old, new)| old != new) {
             self.remove_sa(to.child, old);
             self.add_sa(to.child, *new);

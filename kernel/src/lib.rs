@@ -61,6 +61,20 @@ pub trait Kernel: std::fmt::Debug {
     /// See [`KernelError`].
     fn install(&mut self, spec: &SaPairSpec) -> Result<(), KernelError>;
 
+    /// The same without the outbound SA, which follows when the peer has its half
+    /// (RFC 7296, 2.8): until then an older SA of the same group goes on sending.
+    ///
+    /// # Errors
+    /// See [`Kernel::install`].
+    fn install_inbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError>;
+
+    /// Adds the outbound SA to what [`Kernel::install_inbound`] has installed: what goes out
+    /// is sent by it from now on.
+    ///
+    /// # Errors
+    /// See [`KernelError`]; the inbound SA and the policies stay as they are.
+    fn install_outbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError>;
+
     /// Moves both SAs of a Child SA, with their keys and sequence numbers, and its
     /// connection's policies to other addresses or ports (RFC 7296, 2.23; RFC 4555).
     ///

@@ -93,12 +93,20 @@ impl Kernel for NoneKernel {
     }
 
     fn install(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
-        let (inbound, outbound) = child_sas(spec);
-        self.ledger.add_sa(spec.child, inbound);
-        self.ledger.add_sa(spec.child, outbound);
+        self.install_inbound(spec)?;
+        self.install_outbound(spec)
+    }
+
+    fn install_inbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
+        self.ledger.add_sa(spec.child, child_sas(spec).0);
         for (key, shape) in child_policies(spec) {
             self.ledger.claim(spec.connection, key, shape);
         }
+        Ok(())
+    }
+
+    fn install_outbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
+        self.ledger.add_sa(spec.child, child_sas(spec).1);
         Ok(())
     }
 

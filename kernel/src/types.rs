@@ -128,6 +128,14 @@ pub struct SaPairSpec {
     pub nopmtudisc: bool,
 }
 
+/// Which SAs of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Halves {
+    Both,
+    Inbound,
+    Outbound,
+}
+
 /// Where a Child SA's packets go from now on: the peer has moved, or its NAT has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SaMove {

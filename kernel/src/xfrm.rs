@@ -14,6 +14,7 @@ use crate::error::refused;
 use crate::interfaces::Host;
 use crate::ledger::{Undo, bare_policies, child_policies, child_sas};
 use crate::netlink::{Netlink, Refusal};
+use crate::types::Halves;
 use crate::{
     Capabilities, Counters, InstalledSa, InterfaceAddress, Kernel, KernelError, KernelEvent,
     Ledger, PolicyChange, PolicySpec, RouteAnswer, RouteChange, SaMove, SaPairSpec, SpiRequest,
@@ -154,43 +155,42 @@ impl XfrmKernel {
         let _ = self.change_policies(&back);
     }
 
-    /// Sends both SAs and the first policies in one datagram, the further policies after
-    /// it; gives the refusals by SA, and the first of a policy.
+    /// Sends SAs and the first policies in one datagram, the further policies after it; gives
+    /// the refusals by SA, and the first of a policy.
     fn try_install(
         &mut self,
         spec: &SaPairSpec,
-        sas: &[InstalledSa; 2],
+        sas: &[InstalledSa],
         changes: &[PolicyChange],
     ) -> Result<(), Failed> {
         let directions = self.capabilities.sa_direction;
         let (first, rest) = changes.split_at(changes.len().min(CHANGES_AT_ONCE));
         let requests = self.netlink.requests();
-        // The inbound SA takes the place of its reservation.
-        for (sa, kind) in sas.iter().zip([XFRM_MSG_UPDSA, XFRM_MSG_NEWSA]) {
+        for sa in sas {
+            // The inbound SA takes the place of its reservation.
+            let kind = if sa.inbound { XFRM_MSG_UPDSA } else { XFRM_MSG_NEWSA };
             sa::install(requests, kind, spec, sa, directions);
         }
         for change in first {
             policy::change(requests, change);
         }
         let mut refusals = self.netlink.transact().map_err(Failed::all)?;
-        let mut failed = [None, None];
-        for (number, (sa, failed)) in sas.iter().zip(&mut failed).enumerate() {
+        let (mut outbound_made, mut error) = (true, None);
+        for (number, sa) in sas.iter().enumerate() {
             let at = refusals.iter().position(|refusal| refusal.request == number);
             let Some(refusal) = at.map(|at| refusals.swap_remove(at)) else { continue };
-            *failed = self.try_again(spec, sa, refusal).err();
+            if let Err(refused) = self.try_again(spec, sa, refusal) {
+                outbound_made &= sa.inbound;
+                error = error.or(Some(refused));
+            }
         }
         let policies = match refusals.into_iter().find(not_missing) {
             Some(refusal) => Err(refusal.of("install IPsec policies")),
             None => self.change_policies(rest),
         };
-        match (failed, policies) {
-            ([None, None], Ok(())) => Ok(()),
-            ([inbound, outbound], policies) => {
-                let done = [inbound.is_none(), outbound.is_none()];
-                let error = inbound.or(outbound).or(policies.err());
-                let unknown = || refused("install SAs", 0);
-                Err(Failed { error: error.unwrap_or_else(unknown), done })
-            }
+        match error.or(policies.err()) {
+            Some(error) => Err(Failed { error, outbound_made }),
+            None => Ok(()),
         }
     }
 
@@ -221,8 +221,46 @@ impl XfrmKernel {
         self.netlink.transact_one(what)
     }
 
+    /// Installs SAs and policies; of an outbound SA alone there is no policy.
+    fn install_halves(&mut self, spec: &SaPairSpec, halves: Halves) -> Result<(), KernelError> {
+        let (inbound, outbound) = child_sas(spec);
+        let both = [inbound, outbound];
+        let sas = if halves == Halves::Both { &both[..] } else { std::slice::from_ref(&inbound) };
+        if self.ledger.is_installed(spec.child) {
+            return Err(refused(format!("install #{} twice", spec.child), libc::EEXIST));
+        }
+        let reserved = self.ledger.children.get(&spec.child).map(|owned| owned.sas.clone());
+        let reserved = reserved.unwrap_or_default();
+        if let Err(error) = self.check(spec, halves) {
+            let _ = self.remove_sas(&reserved);
+            self.ledger.take_child(spec.child);
+            return Err(error);
+        }
+        for sa in sas {
+            self.ledger.add_sa(spec.child, *sa);
+        }
+        let mut changes = Vec::with_capacity(spec.traffic.len());
+        let mut undo = Vec::with_capacity(spec.traffic.len());
+        for (key, shape) in child_policies(spec) {
+            let (change, back) = self.ledger.claim(spec.connection, key, shape);
+            undo.push(back);
+            if !change.is_empty() {
+                changes.push(change);
+            }
+        }
+        let Err(failed) = self.try_install(spec, sas, &changes) else { return Ok(()) };
+        self.undo_policies(spec.connection, undo);
+        // What was reserved goes too; the outbound SA is ours only if we have made it.
+        let mut made = reserved;
+        made.push(inbound);
+        made.extend((halves == Halves::Both && failed.outbound_made).then_some(outbound));
+        let _ = self.remove_sas(&made);
+        self.ledger.take_child(spec.child);
+        Err(failed.error)
+    }
+
     /// Whether the specification makes sense, before anything is asked.
-    fn check(&self, spec: &SaPairSpec) -> Result<(), KernelError> {
+    fn check(&self, spec: &SaPairSpec, halves: Halves) -> Result<(), KernelError> {
         let no = |errno, why: String| {
             let what = format!("install {} SAs of #{}", spec.protocol, spec.child);
             Err(KernelError { what, errno, why })
@@ -240,7 +278,12 @@ impl XfrmKernel {
             return no(libc::EINVAL, "the ends are of different address families".to_owned());
         }
         let (inbound, outbound) = child_sas(spec);
-        for sa in [inbound, outbound] {
+        let sas = match halves {
+            Halves::Both => vec![inbound, outbound],
+            Halves::Inbound => vec![inbound],
+            Halves::Outbound => vec![outbound],
+        };
+        for sa in sas {
             let owner = self.ledger.child_of(sa.destination, sa.spi);
             if let Some(other) = owner.filter(|owner| *owner != spec.child) {
                 return no(libc::EEXIST, format!("#{other} has an SA with the SPI {:#x}", sa.spi));
@@ -251,16 +294,16 @@ impl XfrmKernel {
     }
 }
 
-/// An installation that failed, and which of its SAs are there all the same.
+/// An installation that failed, and whether its outbound SA is there all the same.
 struct Failed {
     error: KernelError,
-    done: [bool; 2],
+    outbound_made: bool,
 }
 
 impl Failed {
     /// Nobody knows how far it got.
     fn all(error: KernelError) -> Self {
-        Self { error, done: [true, true] }
+        Self { error, outbound_made: true }
     }
 }
 
@@ -302,38 +345,27 @@ impl Kernel for XfrmKernel {
     }
 
     fn install(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
-        let (inbound, outbound) = child_sas(spec);
-        let sas = [inbound, outbound];
-        if self.ledger.is_installed(spec.child) {
-            return Err(refused(format!("install #{} twice", spec.child), libc::EEXIST));
+        self.install_halves(spec, Halves::Both)
+    }
+
+    fn install_inbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
+        self.install_halves(spec, Halves::Inbound)
+    }
+
+    fn install_outbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
+        let (_, outbound) = child_sas(spec);
+        let [had_in, had_out] = [true, false].map(|half| self.ledger.has_half(spec.child, half));
+        if !had_in || had_out {
+            let errno = if had_in { libc::EEXIST } else { libc::ESRCH };
+            return Err(refused(format!("install the outbound SA of #{}", spec.child), errno));
         }
-        let reserved = self.ledger.children.get(&spec.child).map(|owned| owned.sas.clone());
-        let reserved = reserved.unwrap_or_default();
-        if let Err(error) = self.check(spec) {
-            let _ = self.remove_sas(&reserved);
-            self.ledger.take_child(spec.child);
-            return Err(error);
+        self.check(spec, Halves::Outbound)?;
+        self.ledger.add_sa(spec.child, outbound);
+        let Err(failed) = self.try_install(spec, &[outbound], &[]) else { return Ok(()) };
+        if failed.outbound_made {
+            let _ = self.remove_sas(&[outbound]);
         }
-        for sa in sas {
-            self.ledger.add_sa(spec.child, sa);
-        }
-        let mut changes = Vec::with_capacity(spec.traffic.len());
-        let mut undo = Vec::with_capacity(spec.traffic.len());
-        for (key, shape) in child_policies(spec) {
-            let (change, back) = self.ledger.claim(spec.connection, key, shape);
-            undo.push(back);
-            if !change.is_empty() {
-                changes.push(change);
-            }
-        }
-        let Err(failed) = self.try_install(spec, &sas, &changes) else { return Ok(()) };
-        self.undo_policies(spec.connection, undo);
-        // What was reserved goes too; the outbound SA is ours only if we have made it.
-        let mut made = reserved;
-        made.push(inbound);
-        made.extend(failed.done[1].then_some(outbound));
-        let _ = self.remove_sas(&made);
-        self.ledger.take_child(spec.child);
+        self.ledger.remove_sa(spec.child, &outbound);
         Err(failed.error)
     }
 

@@ -332,6 +332,28 @@ fn a_rekey_keeps_policies_and_both_pairs() {
 }
 
 #[test]
+fn a_rekey_in_halves_sends_by_the_old_sa_until_the_second_half() {
+    let Some(mut kernel) = with_esp("rekey in halves") else { return };
+    let first = kernel.allocate_spi(&request(2)).unwrap();
+    kernel.install(&spec(2, 1, first, 0xaaaa)).unwrap();
+    let before = ip("xfrm policy list nosock");
+    let second = kernel.allocate_spi(&request(3)).unwrap();
+    let wanted = spec(3, 1, second, 0xbbbb);
+    kernel.install_inbound(&wanted).unwrap();
+    assert_eq!(ip("xfrm policy list nosock"), before);
+    let states = ip("xfrm state");
+    assert!(states.contains(&format!("{second:#010x}")) && !states.contains("0x0000bbbb"));
+    assert_eq!(kernel.counters(3).unwrap().packets_out, 0);
+    kernel.install_outbound(&wanted).unwrap();
+    assert!(ip("xfrm state").contains("0x0000bbbb"));
+    assert_eq!(kernel.install_outbound(&wanted).unwrap_err().errno, libc::EEXIST);
+    kernel.remove(2).unwrap();
+    kernel.remove(3).unwrap();
+    assert_eq!(ip("xfrm state count").trim(), "SAD count 0");
+    assert!(kernel.ledger().children.is_empty());
+}
+
+#[test]
 fn what_fails_half_way_is_undone() {
     let Some(mut kernel) = with_esp("undo") else { return };
     let trap = bare(PolicyAction::Trap, vec![pair("10.1.0.0", "10.2.0.0", 24)]);

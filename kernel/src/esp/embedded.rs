@@ -6,13 +6,14 @@ use super::device::Device;
 use super::events::{Events, events};
 use super::plane::{Plane, now};
 use super::rule;
-use super::sad::{InboundSa, OutboundSa, SaFacts, Sending, Usage};
+use super::sad::{Group, InboundSa, OutboundSa, SaFacts, Sending, Usage};
 use super::sockets::Sockets;
 use super::stray::Stray;
 use super::tables::Shared;
 use crate::error::refused;
 use crate::interfaces::Host;
 use crate::ledger::{bare_policies, child_policies, child_sas};
+use crate::types::Halves;
 use crate::{
     Capabilities, Counters, InstalledSa, InterfaceAddress, Kernel, KernelError, KernelEvent,
     Ledger, PolicyChange, PolicySpec, RouteAnswer, RouteChange, SaKeys, SaMove, SaPairSpec,
@@ -247,41 +248,89 @@ impl EmbeddedKernel {
         }
     }
 
-    fn pair(&self, spec: &SaPairSpec) -> Result<(InboundSa, OutboundSa), KernelError> {
-        let cipher = |keys: &SaKeys, outbound: bool| {
-            let SaKeys { encr, encr_bits, integ, .. } = *keys;
-            let suite = ChildSuite { encr, encr_bits, integ, esn: spec.esn, ke: KeId::NONE };
-            let made = if outbound {
-                EspCipher::sealing(&suite, &keys.encr_key, &keys.integ_key)
-            } else {
-                EspCipher::opening(&suite, &keys.encr_key, &keys.integ_key)
-            };
-            made.map_err(|error| unable(what(spec), &error.to_string()))
-        };
-        let facts = |spi, copy_dscp| SaFacts {
-            child: spec.child,
-            spi,
-            local: spec.local,
-            remote: spec.remote,
-            encapsulated: spec.encapsulated,
-            transport: spec.transport,
-            copy_dscp,
-            traffic: spec.traffic.clone().into(),
-        };
-        let usage = || Usage::new(spec.bytes, spec.packets);
+    fn inbound(&self, spec: &SaPairSpec) -> Result<Arc<InboundSa>, KernelError> {
         let opener =
-            Opener::new(spec.spi_in, spec.esn, spec.replay_window, cipher(&spec.keys_in, false)?);
-        let inbound = InboundSa::new(facts(spec.spi_in, spec.decap_dscp), opener, usage());
-        let sealer = Sealer::new(spec.spi_out, spec.esn, cipher(&spec.keys_out, true)?);
-        let sending = Sending { sealer, usage: usage(), esn: spec.esn };
+            Opener::new(spec.spi_in, spec.esn, spec.replay_window, cipher(spec, Halves::Inbound)?);
+        let facts = facts(spec, spec.spi_in, spec.decap_dscp);
+        Ok(Arc::new(InboundSa::new(facts, opener, Usage::new(spec.bytes, spec.packets))))
+    }
+
+    fn outbound(&self, spec: &SaPairSpec) -> Result<Arc<OutboundSa>, KernelError> {
+        let sealer = Sealer::new(spec.spi_out, spec.esn, cipher(spec, Halves::Outbound)?);
+        let usage = Usage::new(spec.bytes, spec.packets);
+        let sending = Sending { sealer, usage, esn: spec.esn };
         let group = (spec.reqid, spec.remote.ip(), spec.transport);
-        let mut outbound =
-            OutboundSa::new(facts(spec.spi_out, !spec.no_encap_dscp), group, sending);
+        let facts = facts(spec, spec.spi_out, !spec.no_encap_dscp);
+        let mut outbound = OutboundSa::new(facts, group, sending);
         outbound.path_mtu_discovery = !spec.nopmtudisc;
         outbound.tfc = usize::try_from(spec.tfc).unwrap_or(0);
         let mtu = self.plane.parts.sockets.path_mtu(spec.local, spec.remote);
         outbound.path_mtu = AtomicUsize::new(mtu);
-        Ok((inbound, outbound))
+        Ok(Arc::new(outbound))
+    }
+
+    /// The inbound SA, or both, with the policies.
+    fn install_with(
+        &mut self,
+        spec: &SaPairSpec,
+        outbound: Option<Arc<OutboundSa>>,
+    ) -> Result<(), KernelError> {
+        check(spec)?;
+        if self.reserved.get(&spec.spi_in).is_some_and(|child| *child != spec.child) {
+            return Err(refused(what(spec), libc::EEXIST));
+        }
+        let inbound = self.inbound(spec)?;
+        self.plane.start().map_err(|error| failed(what(spec), &error))?;
+        // From here on nothing can fail.
+        let (sa_in, sa_out) = child_sas(spec);
+        self.ledger.add_sa(spec.child, sa_in);
+        if outbound.is_some() {
+            self.ledger.add_sa(spec.child, sa_out);
+        }
+        self.reserved.insert(spec.spi_in, spec.child);
+        self.added.insert(spec.child, now());
+        let mut changes = Vec::new();
+        for (key, shape) in child_policies(spec) {
+            changes.push(self.ledger.claim(spec.connection, key, shape).0);
+        }
+        let group = outbound.as_ref().map(|outbound| outbound.group);
+        self.plane.parts.shared.change().sad.insert(inbound, outbound);
+        self.apply(changes);
+        self.release(group);
+        Ok(())
+    }
+
+    /// Sends what was held for want of an SA of this group.
+    fn release(&self, group: Option<Group>) {
+        let Some(group) = group else { return };
+        let held = self.plane.parts.shared.holds().take(&group);
+        self.plane.release(held);
+    }
+}
+
+fn cipher(spec: &SaPairSpec, half: Halves) -> Result<EspCipher, KernelError> {
+    let outbound = half == Halves::Outbound;
+    let keys = if outbound { &spec.keys_out } else { &spec.keys_in };
+    let SaKeys { encr, encr_bits, integ, .. } = *keys;
+    let suite = ChildSuite { encr, encr_bits, integ, esn: spec.esn, ke: KeId::NONE };
+    let made = if outbound {
+        EspCipher::sealing(&suite, &keys.encr_key, &keys.integ_key)
+    } else {
+        EspCipher::opening(&suite, &keys.encr_key, &keys.integ_key)
+    };
+    made.map_err(|error| unable(what(spec), &error.to_string()))
+}
+
+fn facts(spec: &SaPairSpec, spi: u32, copy_dscp: bool) -> SaFacts {
+    SaFacts {
+        child: spec.child,
+        spi,
+        local: spec.local,
+        remote: spec.remote,
+        encapsulated: spec.encapsulated,
+        transport: spec.transport,
+        copy_dscp,
+        traffic: spec.traffic.clone().into(),
     }
 }
 
@@ -345,26 +394,23 @@ impl Kernel for EmbeddedKernel {
 
     fn install(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
         check(spec)?;
-        if self.reserved.get(&spec.spi_in).is_some_and(|child| *child != spec.child) {
-            return Err(refused(what(spec), libc::EEXIST));
-        }
-        let (inbound, outbound) = self.pair(spec)?;
-        self.plane.start().map_err(|error| failed(what(spec), &error))?;
-        // From here on nothing can fail.
-        let (sa_in, sa_out) = child_sas(spec);
-        self.ledger.add_sa(spec.child, sa_in);
-        self.ledger.add_sa(spec.child, sa_out);
-        self.reserved.insert(spec.spi_in, spec.child);
-        self.added.insert(spec.child, now());
-        let mut changes = Vec::new();
-        for (key, shape) in child_policies(spec) {
-            changes.push(self.ledger.claim(spec.connection, key, shape).0);
-        }
+        let outbound = self.outbound(spec)?;
+        self.install_with(spec, Some(outbound))
+    }
+
+    fn install_inbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
+        self.install_with(spec, None)
+    }
+
+    fn install_outbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
+        check(spec)?;
+        let outbound = self.outbound(spec)?;
         let group = outbound.group;
-        self.plane.parts.shared.change().sad.insert(Arc::new(inbound), Arc::new(outbound));
-        self.apply(changes);
-        let held = self.plane.parts.shared.holds().take(&group);
-        self.plane.release(held);
+        if !self.plane.parts.shared.change().sad.insert_outbound(outbound) {
+            return Err(refused(what(spec), libc::ESRCH));
+        }
+        self.ledger.add_sa(spec.child, child_sas(spec).1);
+        self.release(Some(group));
         Ok(())
     }
 
@@ -410,12 +456,12 @@ impl Kernel for EmbeddedKernel {
             return Err(refused(format!("read counters of #{child}"), libc::ESRCH));
         };
         let came = inbound.receiving().usage;
-        let went = outbound.sending().usage;
+        let went = outbound.as_ref().map(|outbound| outbound.sending().usage);
         Ok(Counters {
             bytes_in: came.bytes,
             packets_in: came.packets,
-            bytes_out: went.bytes,
-            packets_out: went.packets,
+            bytes_out: went.map_or(0, |went| went.bytes),
+            packets_out: went.map_or(0, |went| went.packets),
             added: self.added.get(&child).copied().unwrap_or(0),
             last_in: inbound.last_in.load(Ordering::Relaxed),
         })
@@ -434,6 +480,7 @@ impl Kernel for EmbeddedKernel {
             };
             let over = inbound.receiving().usage.is_over();
             ended(inbound.spi, inbound.local.ip(), over);
+            let Some(outbound) = outbound else { continue };
             let over = outbound.sending().usage.is_over();
             ended(outbound.spi, outbound.remote.ip(), over);
         }

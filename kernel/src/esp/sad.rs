@@ -317,16 +317,30 @@ pub(crate) struct Sad {
     inbound: FxHashMap<u32, Arc<InboundSa>>,
     /// The newest last.
     outbound: FxHashMap<Group, Vec<Arc<OutboundSa>>>,
-    children: FxHashMap<u64, (Arc<InboundSa>, Arc<OutboundSa>)>,
+    children: FxHashMap<u64, (Arc<InboundSa>, Option<Arc<OutboundSa>>)>,
 }
 
 impl Sad {
     /// Adds a Child SA's pair; an older one of the same Child SA is gone.
-    pub(crate) fn insert(&mut self, inbound: Arc<InboundSa>, outbound: Arc<OutboundSa>) {
+    pub(crate) fn insert(&mut self, inbound: Arc<InboundSa>, outbound: Option<Arc<OutboundSa>>) {
         self.remove(inbound.child);
         self.inbound.insert(inbound.spi, Arc::clone(&inbound));
-        self.outbound.entry(outbound.group).or_default().push(Arc::clone(&outbound));
-        self.children.insert(inbound.child, (inbound, outbound));
+        let child = inbound.child;
+        self.children.insert(child, (inbound, None));
+        if let Some(outbound) = outbound {
+            self.insert_outbound(outbound);
+        }
+    }
+
+    /// Adds the SA that sends to a Child SA that has none; false: there is no such Child SA.
+    pub(crate) fn insert_outbound(&mut self, outbound: Arc<OutboundSa>) -> bool {
+        let Some((_, none)) = self.children.get_mut(&outbound.child) else { return false };
+        if none.is_some() {
+            return false;
+        }
+        *none = Some(Arc::clone(&outbound));
+        self.outbound.entry(outbound.group).or_default().push(outbound);
+        true
     }
 
     /// Moves a Child SA's pair; false: there is none.
@@ -335,7 +349,8 @@ impl Sad {
             return false;
         };
         self.remove(to.child);
-        self.insert(Arc::new(inbound.moved(to)), Arc::new(outbound.moved(to, path_mtu)));
+        let outbound = outbound.map(|outbound| Arc::new(outbound.moved(to, path_mtu)));
+        self.insert(Arc::new(inbound.moved(to)), outbound);
         true
     }
 
@@ -343,6 +358,7 @@ impl Sad {
     pub(crate) fn remove(&mut self, child: u64) {
         let Some((inbound, outbound)) = self.children.remove(&child) else { return };
         self.inbound.remove(&inbound.spi);
+        let Some(outbound) = outbound else { return };
         if let Some(group) = self.outbound.get_mut(&outbound.group) {
             group.retain(|sa| sa.child != child);
             if group.is_empty() {
@@ -365,8 +381,8 @@ impl Sad {
         self.outbound.get(group)?.iter().rev().find(|sa| sa.covers(inner))
     }
 
-    /// A Child SA's pair.
-    pub(crate) fn child(&self, child: u64) -> Option<&(Arc<InboundSa>, Arc<OutboundSa>)> {
+    /// A Child SA's pair; the SA that sends may be still to come.
+    pub(crate) fn child(&self, child: u64) -> Option<&(Arc<InboundSa>, Option<Arc<OutboundSa>>)> {
         self.children.get(&child)
     }
 }

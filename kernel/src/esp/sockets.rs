@@ -398,7 +398,7 @@ impl Sender {
             return self.send_singly(tables, socket, run, octets);
         }
         if error.raw_os_error() == Some(libc::EMSGSIZE)
-            && let Some((_, sa)) = tables.sad.child(run.child)
+            && let Some((_, Some(sa))) = tables.sad.child(run.child)
         {
             // The next packet of this size is answered with the path's MTU.
             let mtu = self.sockets.path_mtu(sa.local, sa.remote);

@@ -83,6 +83,14 @@ impl Kernel for Shaky {
         self.call(|kernel| kernel.install(spec))
     }
 
+    fn install_inbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
+        self.call(|kernel| kernel.install_inbound(spec))
+    }
+
+    fn install_outbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
+        self.call(|kernel| kernel.install_outbound(spec))
+    }
+
     fn remove(&mut self, child: u64) -> Result<(), KernelError> {
         self.call(|kernel| kernel.remove(child))
     }
