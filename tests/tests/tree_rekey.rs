@@ -11,24 +11,53 @@ fn named(name: &str) -> String {
     name.to_string()
 }
 
+fn rekey_child(name: &str) -> Request {
+    Request::RekeyChild { name: named(name), asynchronous: false }
+}
+
+fn rekey_ike(name: &str) -> Request {
+    Request::RekeyIke { name: named(name), asynchronous: false }
+}
+
+#[test]
+fn an_asynchronous_rekey_is_answered_at_once_and_carried_out() {
+    run(async {
+        let pair = Pair::new(34, "").await;
+        pair.establish().await;
+        for (request, done) in [
+            (Request::RekeyChild { name: named("tunnel"), asynchronous: true }, "Child SA #2"),
+            (Request::RekeyIke { name: named("tunnel"), asynchronous: true }, "IKE SA #1"),
+        ] {
+            let answer = pair.west.order(request).await;
+            assert_eq!(answer.status, 0, "{answer:?}");
+            let text = format!("initiator rekeyed {done}");
+            assert!(!pair.west.log.says(&text), "{}", pair.west.log);
+            seconds(2).await;
+            assert!(pair.west.log.says(&text), "{}", pair.west.log);
+        }
+        pair.assert_up(1).await;
+        pair.end().await;
+    });
+}
+
 #[test]
 fn whack_rekeys_the_child_sa_and_the_ike_sa_by_name_and_by_serial() {
     run(async {
         let pair = Pair::new(31, "").await;
         pair.establish().await;
-        let done = pair.west.order(Request::RekeyChild { name: named("tunnel") }).await;
+        let done = pair.west.order(rekey_child("tunnel")).await;
         assert_eq!(done.status, 0, "{done:?}");
         assert!(pair.west.log.says("initiator rekeyed Child SA #2 using #1"), "{}", pair.west.log);
         assert!(pair.east.log.says("responder rekeyed Child SA #2 using #1"), "{}", pair.east.log);
         seconds(1).await;
         pair.assert_up(1).await;
-        let done = pair.east.order(Request::RekeyIke { name: named("#1") }).await;
+        let done = pair.east.order(rekey_ike("#1")).await;
         assert_eq!(done.status, 0, "{done:?}");
         assert!(pair.east.log.says("initiator rekeyed IKE SA #1"), "{}", pair.east.log);
         seconds(1).await;
         pair.assert_up(1).await;
         // The Child SA is known by its serial still, and rekeyed by the new IKE SA.
-        let done = pair.west.order(Request::RekeyChild { name: named("#3") }).await;
+        let done = pair.west.order(rekey_child("#3")).await;
         assert_eq!(done.status, 0, "{done:?}");
         seconds(1).await;
         pair.assert_up(1).await;
@@ -46,14 +75,14 @@ fn both_whacks_rekey_at_once_and_the_tunnel_stays() {
         let pair = Pair::new(32, "").await;
         pair.establish().await;
         for _ in 0..5 {
-            let west = pair.west.begin(Request::RekeyChild { name: named("tunnel") });
-            let east = pair.east.begin(Request::RekeyChild { name: named("tunnel") });
+            let west = pair.west.begin(rekey_child("tunnel"));
+            let east = pair.east.begin(rekey_child("tunnel"));
             assert_eq!(west.outcome().await.status, 0, "{}", pair.west.log);
             assert_eq!(east.outcome().await.status, 0, "{}", pair.east.log);
             seconds(2).await;
             pair.assert_up(1).await;
-            let west = pair.west.begin(Request::RekeyIke { name: named("tunnel") });
-            let east = pair.east.begin(Request::RekeyIke { name: named("tunnel") });
+            let west = pair.west.begin(rekey_ike("tunnel"));
+            let east = pair.east.begin(rekey_ike("tunnel"));
             assert_eq!(west.outcome().await.status, 0, "{}", pair.west.log);
             assert_eq!(east.outcome().await.status, 0, "{}", pair.east.log);
             seconds(2).await;

@@ -79,11 +79,17 @@ pub enum Request {
     RekeyIke {
         /// Which connection or state.
         name: String,
+        /// Answer at once instead of waiting for the outcome.
+        #[serde(default)]
+        asynchronous: bool,
     },
     /// Rekeys the Child SA.
     RekeyChild {
         /// Which connection or state.
         name: String,
+        /// Answer at once instead of waiting for the outcome.
+        #[serde(default)]
+        asynchronous: bool,
     },
     /// Deletes the IKE SA; it is revived when the connection is wanted up.
     DeleteIke {

@@ -105,6 +105,8 @@ pub struct Supervisor {
     escalate: Recipient<Escalated>,
     /// Those who wait for SAs to be rekeyed or gone.
     watches: Vec<watches::SaWatch>,
+    /// Whether a timer runs for them.
+    watch_timer: bool,
     stopping: bool,
     stopped: Option<tokio::sync::oneshot::Sender<()>>,
 }
@@ -155,6 +157,7 @@ impl Supervisor {
             root,
             escalate,
             watches: Vec::new(),
+            watch_timer: false,
             stopping: false,
             stopped: None,
         }

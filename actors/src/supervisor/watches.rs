@@ -5,7 +5,7 @@ use crate::log::{Tap, TapFilter};
 use actix::{AsyncContext, Context};
 use pluto_connections::SerialNo;
 use pluto_messages::{Reporter, TakeChildDown, TakeDown};
-use pluto_states::Request as Order;
+use pluto_states::{Instant, Request as Order};
 use pluto_whack::{Request, codes};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(90);
 pub(super) struct SaWatch {
     serial: SerialNo,
     rekey: bool,
+    until: Instant,
     reporter: Reporter,
     tap: Option<Tap>,
 }
@@ -53,13 +54,13 @@ impl Supervisor {
         reporter: &Reporter,
         ctx: &mut Context<Self>,
     ) {
-        let (name, kind) = match request {
-            Request::RekeyIke { name }
-            | Request::DeleteIke { name }
-            | Request::DownIke { name } => (name, Kind::Ike),
-            Request::RekeyChild { name }
-            | Request::DeleteChild { name }
-            | Request::DownChild { name } => (name, Kind::Child),
+        let (name, kind, asynchronous) = match request {
+            Request::RekeyIke { name, asynchronous } => (name, Kind::Ike, *asynchronous),
+            Request::RekeyChild { name, asynchronous } => (name, Kind::Child, *asynchronous),
+            Request::DeleteIke { name } | Request::DownIke { name } => (name, Kind::Ike, false),
+            Request::DeleteChild { name } | Request::DownChild { name } => {
+                (name, Kind::Child, false)
+            }
             _ => return,
         };
         for connection in self.named(name, reporter) {
@@ -88,14 +89,43 @@ impl Supervisor {
                 (_, Kind::Ike) => (Order::DeleteIke, false),
                 (_, Kind::Child) => (Order::DeleteChild(serial), false),
             };
-            let filter = TapFilter::Connection(connection.serial());
-            let tap = Some(self.shell.log.tap(filter, reporter.clone()));
-            self.watches.push(SaWatch { serial, rekey, reporter: reporter.clone(), tap });
-            ctx.run_later(LONGEST_WAIT, move |supervisor, _| {
-                let text = format!("{serial}: not done within {} s", LONGEST_WAIT.as_secs());
-                supervisor.answer_watches(serial, codes::NORETRANSMISSION, &text);
-            });
+            if !asynchronous {
+                let filter = TapFilter::Connection(connection.serial());
+                let tap = Some(self.shell.log.tap(filter, reporter.clone()));
+                self.watch(serial, rekey, reporter.clone(), tap, ctx);
+            }
             self.order(serial, order);
+        }
+    }
+
+    fn watch(
+        &mut self,
+        serial: SerialNo,
+        rekey: bool,
+        reporter: Reporter,
+        tap: Option<Tap>,
+        ctx: &mut Context<Self>,
+    ) {
+        let until = self.shell.clock.now().after(LONGEST_WAIT);
+        // One timer for all of them: an actor looks at all its timers at every message.
+        if !self.watch_timer {
+            self.watch_timer = true;
+            ctx.run_later(LONGEST_WAIT, Self::watch_overdue);
+        }
+        self.watches.push(SaWatch { serial, rekey, until, reporter, tap });
+    }
+
+    /// Answers whom nobody answered in time, and waits for the next.
+    fn watch_overdue(&mut self, ctx: &mut Context<Self>) {
+        let now = self.shell.clock.now();
+        for watch in self.watches.extract_if(.., |watch| watch.until <= now) {
+            let text = format!("{}: not done within {} s", watch.serial, LONGEST_WAIT.as_secs());
+            watch.answer(codes::NORETRANSMISSION, &text);
+        }
+        let next = self.watches.iter().map(|watch| watch.until).min();
+        self.watch_timer = next.is_some();
+        if let Some(next) = next {
+            ctx.run_later(self.shell.clock.until(next), Self::watch_overdue);
         }
     }
 
@@ -128,11 +158,6 @@ impl Supervisor {
                 own.map(|(serial, _)| *serial).max().or(newest.map(|(_, ike)| ike))
             }
         }
-    }
-
-    fn answer_watches(&mut self, serial: SerialNo, code: u16, text: &str) {
-        let over = self.watches.extract_if(.., |watch| watch.serial == serial);
-        over.for_each(|watch| watch.answer(code, text));
     }
 
     /// An SA was rekeyed.

@@ -171,8 +171,11 @@ fn commands_become_requests() {
         ("--name west --down", Request::Down { name: name() }),
         ("--name west --terminate", Request::Down { name: name() }),
         ("--name west --suspend", Request::Suspend { name: name() }),
-        ("--name west --rekey-ike", Request::RekeyIke { name: name() }),
-        ("--name west --rekey-child", Request::RekeyChild { name: name() }),
+        ("--name west --rekey-ike", Request::RekeyIke { name: name(), asynchronous: false }),
+        (
+            "--name west --rekey-child --asynchronous",
+            Request::RekeyChild { name: name(), asynchronous: true },
+        ),
         ("--name west --delete-ike", Request::DeleteIke { name: name() }),
         ("--name west --delete-child", Request::DeleteChild { name: name() }),
         ("--name west --down-ike", Request::DownIke { name: name() }),
