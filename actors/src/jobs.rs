@@ -30,11 +30,16 @@ struct Queues {
     high: VecDeque<Task>,
     low: VecDeque<Task>,
     closed: bool,
+    /// Threads that have been started, and those of them that wait for work.
+    threads: usize,
+    idle: usize,
 }
 
 struct Shared {
     queues: Mutex<Queues>,
     wake: Condvar,
+    /// The most threads.
+    most: usize,
 }
 
 /// The pool.
@@ -50,20 +55,12 @@ impl std::fmt::Debug for Jobs {
 }
 
 impl Jobs {
-    /// `threads` threads; 0 runs every job at once, where it is given.
-    ///
-    /// # Errors
-    /// The operating system gives no thread.
-    pub fn new(threads: usize) -> std::io::Result<Self> {
-        if threads == 0 {
-            return Ok(Self { shared: None });
-        }
-        let shared = Arc::new(Shared { queues: Mutex::default(), wake: Condvar::new() });
-        for n in 0..threads {
-            let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name(format!("helper {n}")).spawn(move || work(&shared))?;
-        }
-        Ok(Self { shared: Some(shared) })
+    /// At most `threads` threads, each started when there is work that the others have no
+    /// time for; 0 runs every job at once, where it is given.
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
+        let shared = Shared { queues: Mutex::default(), wake: Condvar::new(), most: threads };
+        Self { shared: (threads > 0).then(|| Arc::new(shared)) }
     }
 
     /// Runs `job`; the future gives its result.
@@ -92,9 +89,25 @@ impl Jobs {
             Priority::High => (&mut queues.high, HIGH_LIMIT),
             Priority::Low => (&mut queues.low, LOW_LIMIT),
         };
-        if queue.len() < limit {
-            queue.push_back(task);
+        if queue.len() >= limit {
+            return;
+        }
+        queue.push_back(task);
+        let waiting = queues.high.len().saturating_add(queues.low.len());
+        if waiting <= queues.idle || queues.threads >= shared.most {
             shared.wake.notify_one();
+            return;
+        }
+        let named = std::thread::Builder::new().name(format!("helper {}", queues.threads));
+        let worker = Arc::clone(shared);
+        if named.spawn(move || work(&worker)).is_ok() {
+            queues.threads = queues.threads.saturating_add(1);
+        } else if queues.threads == 0 {
+            // Slowly, then: here and now.
+            let high = std::mem::take(&mut queues.high);
+            let tasks = high.into_iter().chain(std::mem::take(&mut queues.low));
+            drop(queues);
+            tasks.for_each(|task| task());
         }
     }
 
@@ -123,7 +136,9 @@ fn work(shared: &Shared) {
             if let Some(task) = queues.low.pop_front() {
                 break task;
             }
+            queues.idle = queues.idle.saturating_add(1);
             queues = shared.wake.wait(queues).unwrap_or_else(PoisonError::into_inner);
+            queues.idle = queues.idle.saturating_sub(1);
         };
         drop(queues);
         task();

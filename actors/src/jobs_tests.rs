@@ -11,7 +11,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// A pool with one thread, which is busy until the sender is dropped.
 fn busy() -> (Jobs, mpsc::Sender<()>) {
-    let jobs = Jobs::new(1).expect("a thread");
+    let jobs = Jobs::new(1);
     let (go, wait) = mpsc::channel::<()>();
     let (begun, has_begun) = mpsc::channel();
     let occupied = jobs.run(Priority::High, move || {
@@ -25,7 +25,7 @@ fn busy() -> (Jobs, mpsc::Sender<()>) {
 
 #[test]
 fn without_threads_jobs_run_where_they_are_given() {
-    let jobs = Jobs::new(0).expect("nothing to fail");
+    let jobs = Jobs::new(0);
     let here = std::thread::current().id();
     let there = jobs.run(Priority::Low, || std::thread::current().id());
     assert_eq!(block_on(there), Ok(here));
@@ -66,7 +66,7 @@ fn strangers_jobs_are_bounded_and_do_not_displace_others() {
 #[test]
 fn a_panic_loses_one_job_and_no_thread() {
     crate::watch::install_hook();
-    let jobs = Jobs::new(1).expect("a thread");
+    let jobs = Jobs::new(1);
     for _ in 0..3 {
         let lost = jobs.run::<u8>(Priority::High, || panic!("injected"));
         assert_eq!(block_on(lost), Err(Lost));
@@ -86,7 +86,29 @@ fn what_waits_when_the_pool_closes_is_lost() {
 
 #[test]
 fn what_comes_after_the_end_is_lost() {
-    let jobs = Jobs::new(1).expect("a thread");
+    let jobs = Jobs::new(1);
     jobs.close();
     assert_eq!(block_on(jobs.run(Priority::High, || 1)), Err(Lost));
+}
+
+#[test]
+fn a_thread_is_started_when_the_others_are_busy_and_no_sooner() {
+    let jobs = Jobs::new(2);
+    let threads = || {
+        let shared = jobs.shared.as_ref().expect("threads");
+        shared.queues.lock().expect("no panic").threads
+    };
+    assert_eq!(threads(), 0);
+    let (go, wait) = mpsc::channel::<()>();
+    let first = jobs.run(Priority::High, move || wait.recv());
+    assert_eq!(threads(), 1);
+    let second = jobs.run(Priority::Low, || 2);
+    assert_eq!(threads(), 2);
+    assert_eq!(block_on(second), Ok(2));
+    let more: Vec<_> = (0..9).map(|n| jobs.run(Priority::Low, move || n)).collect();
+    assert_eq!(threads(), 2);
+    assert!(more.into_iter().map(block_on).eq((0..9).map(Ok)));
+    drop(go);
+    assert!(block_on(first).is_ok());
+    jobs.close();
 }

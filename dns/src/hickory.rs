@@ -61,15 +61,11 @@ impl fmt::Debug for HickoryResolver {
 }
 
 impl HickoryResolver {
-    /// With the system's servers; none configured: 127.0.0.1, as resolv.conf(5) has it.
-    ///
-    /// # Errors
-    /// No resolver can be made of the system's configuration.
-    pub fn system() -> Result<Self, DnsError> {
-        let resolver =
-            Self { preference: Preference::default(), servers: None, current: RefCell::new(None) };
-        resolver.current()?;
-        Ok(resolver)
+    /// With the system's servers; none configured: 127.0.0.1, as resolv.conf(5) has it. The
+    /// first question sets it up, or is told why that cannot be.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { preference: Preference::default(), servers: None, current: RefCell::new(None) }
     }
 
     /// With these servers, and without /etc/hosts.

@@ -156,10 +156,7 @@ impl Host {
         assert!(complaints.is_empty(), "{complaints:?}");
         let (runner, resolver) = (FakeRunner::new(), FakeResolver::new());
         let log = Lines::default();
-        let jobs = setup.jobs.unwrap_or_else(|| match Jobs::new(0) {
-            Ok(jobs) => jobs,
-            Err(error) => panic!("jobs: {error}"),
-        });
+        let jobs = setup.jobs.unwrap_or_else(|| Jobs::new(0));
         let tree = start(Parts {
             log: log.log(),
             jobs,

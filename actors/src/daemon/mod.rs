@@ -219,8 +219,7 @@ fn serve(
     log: Log,
     readiness: Readiness,
 ) -> Result<ExitCode, Failure> {
-    let jobs = Jobs::new(threads(options))
-        .map_err(|e| Failure(status::FAIL, format!("helper threads: {e}")))?;
+    let jobs = Jobs::new(threads(options));
     let system = actix_rt::System::new();
     let status = system.block_on(async {
         let ports = Ports {
@@ -236,13 +235,6 @@ fn serve(
         let prefer_encapsulation = plane.is_some();
         let force_encapsulation = prefer_encapsulation && !backend.kernel.capabilities().raw_esp;
         let sockets = Rc::new(Sockets::new(ports, plane, log.clone()));
-        let resolver: Box<dyn pluto_dns::Resolver> = match pluto_dns::HickoryResolver::system() {
-            Ok(resolver) => Box::new(resolver),
-            Err(error) => {
-                log.error(&format!("names cannot be resolved: {error}"));
-                Box::new(pluto_dns::FakeResolver::default())
-            }
-        };
         let tree = root::start(Parts {
             log: log.clone(),
             jobs,
@@ -250,7 +242,7 @@ fn serve(
             events: Some(Sources { kernel: backend.events, esp: told }),
             secrets_file: options.secretsfile.clone().into(),
             secrets: None,
-            resolver,
+            resolver: Box::new(pluto_dns::HickoryResolver::system()),
             runner: Rc::new(pluto_updown::Shell),
             updown_limit: options.updown_timeout,
             transport: Rc::clone(&sockets) as Rc<dyn crate::shell::Transport>,

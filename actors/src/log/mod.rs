@@ -7,6 +7,7 @@
 //! level without turning debugging on for anyone else.
 
 mod limit;
+mod queue;
 mod sink;
 mod taps;
 
@@ -36,7 +37,7 @@ struct Shared {
     classes: AtomicU16,
     taps: Taps,
     strangers: RateLimit,
-    flush: Mutex<Option<slog_async::AsyncGuard>>,
+    flush: Mutex<Option<queue::Guard>>,
 }
 
 impl std::fmt::Debug for Log {
@@ -101,7 +102,7 @@ impl Log {
         Self::with(logger, None)
     }
 
-    fn with(logger: Logger, guard: Option<slog_async::AsyncGuard>) -> Self {
+    fn with(logger: Logger, guard: Option<queue::Guard>) -> Self {
         let shared = Shared {
             logger,
             classes: AtomicU16::new(0),

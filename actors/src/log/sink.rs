@@ -1,13 +1,12 @@
 //! Where lines go: standard error, a file, syslog; as text or as JSON.
 
-use slog::{Drain, Logger, Record};
-use slog_async::AsyncGuard;
+use super::queue::{self, Guard, Queue, Sink};
+use slog::{Drain, Logger, OwnedKVList, Record};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 /// How a line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,8 +62,8 @@ impl std::error::Error for SinkError {
     }
 }
 
-/// Lines that may wait for a sink that is slow; more are counted and reported.
-const WAITING: usize = 65_536;
+/// Octets of lines that are gathered, while more are there, before they are written.
+const BATCH: usize = 64 << 10;
 
 impl Target {
     /// Tries whether it can be opened, without keeping it.
@@ -81,63 +80,79 @@ impl Target {
     }
 }
 
-pub(super) fn logger(target: &Target) -> Result<(Logger, AsyncGuard), SinkError> {
+pub(super) fn logger(target: &Target) -> Result<(Logger, Guard), SinkError> {
     let fail = |what: String| move |source| SinkError { what, source };
-    match target {
-        Target::Stderr { format, time } => Ok(writer(io::stderr(), *format, *time)),
+    let started = match target {
+        Target::Stderr { format, time } => writer(io::stderr(), *format, *time),
         Target::File { path, append, format, time } => {
             let mut options = File::options();
             options.create(true).write(true).append(*append).truncate(!*append);
             let file = options.open(path).map_err(fail(format!("\"{}\"", path.display())))?;
-            Ok(writer(io::BufWriter::with_capacity(0, file), *format, *time))
+            writer(file, *format, *time)
         }
         Target::Syslog => {
             let socket = UnixDatagram::unbound().map_err(fail("a socket".into()))?;
             // A log daemon that is not running yet is no reason not to start.
             let _ = socket.connect("/dev/log");
             let _ = socket.set_nonblocking(true);
-            Ok(detached(Syslog { socket: Mutex::new(socket) }))
+            queue::start(Syslog { socket })
         }
-    }
+    };
+    let (queue, guard) = started.map_err(fail("a thread".into()))?;
+    Ok((Logger::root(queue, slog::o!()), guard))
 }
 
-fn writer<W: Write + Send + 'static>(to: W, format: Format, time: bool) -> (Logger, AsyncGuard) {
+fn writer<W: Write + Send + 'static>(
+    to: W,
+    format: Format,
+    time: bool,
+) -> io::Result<(Queue, Guard)> {
     match format {
-        Format::Text => detached(Text { to: Mutex::new(to), time }),
-        Format::Json => detached(Mutex::new(slog_json::Json::default(to)).map(slog::Fuse)),
+        Format::Text => queue::start(Text { to, time, lines: Vec::new() }),
+        Format::Json => queue::start(Json { to, lines: Vec::new() }),
     }
-}
-
-/// Writes on a thread of its own, so that a sink that blocks holds up nobody.
-fn detached<D: Drain<Err: fmt::Debug, Ok = ()> + Send + 'static>(drain: D) -> (Logger, AsyncGuard) {
-    let (drain, guard) = slog_async::Async::new(drain.ignore_res())
-        .chan_size(WAITING)
-        .overflow_strategy(slog_async::OverflowStrategy::DropAndReport)
-        .thread_name("log".to_string())
-        .build_with_guard();
-    (Logger::root(drain.fuse(), slog::o!()), guard)
 }
 
 struct Text<W> {
-    to: Mutex<W>,
+    to: W,
     time: bool,
+    lines: Vec<u8>,
 }
 
-impl<W: Write> Drain for Text<W> {
-    type Ok = ();
-    type Err = io::Error;
-
-    fn log(&self, record: &Record<'_>, _: &slog::OwnedKVList) -> io::Result<()> {
-        let mut line = String::new();
+impl<W: Write + Send + 'static> Sink for Text<W> {
+    fn write(&mut self, record: &Record<'_>, _: &OwnedKVList) -> io::Result<()> {
         if self.time {
-            line.push_str(&timestamp());
-            line.push_str(": ");
+            write!(self.lines, "{}: ", timestamp())?;
         }
-        line.push_str(&record.msg().to_string());
-        line.push('\n');
-        let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
-        to.write_all(line.as_bytes())?;
-        to.flush()
+        writeln!(self.lines, "{}", record.msg())?;
+        if self.lines.len() < BATCH { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        write_out(&mut self.lines, &mut self.to)
+    }
+}
+
+/// What a sink that fails does not take is lost: it must not grow without a bound.
+fn write_out(lines: &mut Vec<u8>, to: &mut impl Write) -> io::Result<()> {
+    let written = to.write_all(lines).and_then(|()| to.flush());
+    lines.clear();
+    written
+}
+
+struct Json<W> {
+    to: W,
+    lines: Vec<u8>,
+}
+
+impl<W: Write + Send + 'static> Sink for Json<W> {
+    fn write(&mut self, record: &Record<'_>, values: &OwnedKVList) -> io::Result<()> {
+        slog_json::Json::default(&mut self.lines).log(record, values)?;
+        if self.lines.len() < BATCH { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        write_out(&mut self.lines, &mut self.to)
     }
 }
 
@@ -151,17 +166,14 @@ fn timestamp() -> String {
 }
 
 struct Syslog {
-    socket: Mutex<UnixDatagram>,
+    socket: UnixDatagram,
 }
 
 /// authpriv (10) in the upper bits.
 const AUTHPRIV: u8 = 10 << 3;
 
-impl Drain for Syslog {
-    type Ok = ();
-    type Err = io::Error;
-
-    fn log(&self, record: &Record<'_>, _: &slog::OwnedKVList) -> io::Result<()> {
+impl Sink for Syslog {
+    fn write(&mut self, record: &Record<'_>, _: &OwnedKVList) -> io::Result<()> {
         let severity = match record.level() {
             slog::Level::Critical | slog::Level::Error => 3,
             slog::Level::Warning => 4,
@@ -170,12 +182,15 @@ impl Drain for Syslog {
         };
         let line =
             format!("<{}>pluto[{}]: {}", AUTHPRIV | severity, std::process::id(), record.msg());
-        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        if socket.send(line.as_bytes()).is_err() {
+        if self.socket.send(line.as_bytes()).is_err() {
             // The log daemon was restarted: connect again, once a line.
-            socket.connect("/dev/log")?;
-            socket.send(line.as_bytes())?;
+            self.socket.connect("/dev/log")?;
+            self.socket.send(line.as_bytes())?;
         }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
