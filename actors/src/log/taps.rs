@@ -4,8 +4,10 @@ use super::Subject;
 use pluto_connections::{ConnectionSerial, SerialNo};
 use pluto_messages::Reporter;
 use pluto_states::Level;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a tap follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,11 +20,18 @@ pub enum TapFilter {
     ConnectionTrace(ConnectionSerial),
 }
 
+/// Where a tap is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    Connection(ConnectionSerial),
+    State(SerialNo),
+}
+
 impl TapFilter {
-    fn matches(&self, subject: &Subject<'_>) -> bool {
+    fn key(&self) -> Key {
         match self {
-            Self::Connection(c) | Self::ConnectionTrace(c) => subject.connection == Some(*c),
-            Self::State(s) => subject.serial == Some(*s),
+            Self::Connection(c) | Self::ConnectionTrace(c) => Key::Connection(*c),
+            Self::State(s) => Key::State(*s),
         }
     }
 
@@ -32,9 +41,9 @@ impl TapFilter {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct Follower {
     id: u64,
-    filter: TapFilter,
+    traces: bool,
     reporter: Reporter,
 }
 
@@ -48,30 +57,50 @@ pub(super) struct Taps {
 struct Shared {
     count: AtomicUsize,
     next: AtomicU64,
-    entries: Mutex<Vec<Entry>>,
+    entries: Mutex<HashMap<Key, Vec<Follower>>>,
+}
+
+impl Shared {
+    fn entries(&self) -> MutexGuard<'_, HashMap<Key, Vec<Follower>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those who follow a subject's connection or state.
+fn following<'a>(
+    entries: &'a HashMap<Key, Vec<Follower>>,
+    subject: &Subject<'_>,
+) -> impl Iterator<Item = &'a Follower> {
+    let keys = [subject.connection.map(Key::Connection), subject.serial.map(Key::State)];
+    keys.into_iter().flatten().filter_map(|key| entries.get(&key)).flatten()
 }
 
 /// A tap: dropped, it ends.
 #[derive(Debug)]
 pub struct Tap {
     id: u64,
+    key: Key,
     taps: Taps,
 }
 
 impl Taps {
     pub(super) fn add(&self, filter: TapFilter, reporter: Reporter) -> Tap {
         let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let mut entries = self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.push(Entry { id, filter, reporter });
-        self.shared.count.store(entries.len(), Ordering::Release);
-        drop(entries);
-        Tap { id, taps: self.clone() }
+        let (key, traces) = (filter.key(), filter.traces());
+        self.shared.entries().entry(key).or_default().push(Follower { id, traces, reporter });
+        self.shared.count.fetch_add(1, Ordering::Release);
+        Tap { id, key, taps: self.clone() }
     }
 
-    fn remove(&self, id: u64) {
-        let mut entries = self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|entry| entry.id != id);
-        self.shared.count.store(entries.len(), Ordering::Release);
+    fn remove(&self, key: Key, id: u64) {
+        let mut entries = self.shared.entries();
+        if let Entry::Occupied(mut of_key) = entries.entry(key) {
+            of_key.get_mut().retain(|tap| tap.id != id);
+            if of_key.get().is_empty() {
+                of_key.remove();
+            }
+        }
+        self.shared.count.fetch_sub(1, Ordering::Release);
     }
 
     fn is_empty(&self) -> bool {
@@ -79,21 +108,16 @@ impl Taps {
     }
 
     pub(super) fn traces(&self, subject: &Subject<'_>) -> bool {
-        if self.is_empty() {
-            return false;
-        }
-        let entries = self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.iter().any(|entry| entry.filter.traces() && entry.filter.matches(subject))
+        !self.is_empty() && following(&self.shared.entries(), subject).any(|tap| tap.traces)
     }
 
     pub(super) fn tell(&self, level: Level, subject: &Subject<'_>, text: &str) {
         if self.is_empty() {
             return;
         }
-        let entries = self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        for entry in entries.iter() {
-            if entry.filter.matches(subject) && (level > Level::Debug || entry.filter.traces()) {
-                entry.reporter.say(0, text);
+        for tap in following(&self.shared.entries(), subject) {
+            if level > Level::Debug || tap.traces {
+                tap.reporter.say(0, text);
             }
         }
     }
@@ -101,6 +125,6 @@ impl Taps {
 
 impl Drop for Tap {
     fn drop(&mut self) {
-        self.taps.remove(self.id);
+        self.taps.remove(self.key, self.id);
     }
 }
