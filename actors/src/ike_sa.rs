@@ -245,6 +245,24 @@ impl IkeSaActor {
                     actor.step(Input::KernelDone(KernelResult::Installed(child, done)), ctx);
                 }));
             }
+            KernelRequest::InstallInbound(install) => {
+                let child = install.child;
+                let spec = Box::new(crate::kernel::sa_pair_spec(&install));
+                let answer = self.shell.kernel.send(pluto_messages::InstallInboundSa(spec));
+                ctx.spawn(answer.into_actor(self).map(move |answer, actor, ctx| {
+                    let done = crate::kernel::judge(answer);
+                    actor.step(Input::KernelDone(KernelResult::Installed(child, done)), ctx);
+                }));
+            }
+            KernelRequest::InstallOutbound(install) => {
+                let child = install.child;
+                let spec = Box::new(crate::kernel::sa_pair_spec(&install));
+                let answer = self.shell.kernel.send(pluto_messages::InstallOutboundSa(spec));
+                ctx.spawn(answer.into_actor(self).map(move |answer, actor, ctx| {
+                    let done = KernelResult::OutboundInstalled(child, crate::kernel::judge(answer));
+                    actor.step(Input::KernelDone(done), ctx);
+                }));
+            }
             KernelRequest::Remove(_) if self.shell.leave_state.get() => {}
             KernelRequest::Move(to) => {
                 let child = to.child;

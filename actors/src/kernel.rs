@@ -10,9 +10,9 @@ use pluto_kernel::{
     Events, Kernel, KernelError, KernelEvent, SaKeys, SaPairSpec, Traffic, TrafficPair,
 };
 use pluto_messages::{
-    AllocateSpi, ChangeRoutes, DescribeKernel, Escalated, Fault, FlushKernel, InstallSaPair,
-    KernelAnswer, KernelDescription, KernelTells, ListAddresses, MoveSaPair, ReadCounters,
-    RemoveSaPair, RouteTo, SetPolicies,
+    AllocateSpi, ChangeRoutes, DescribeKernel, Escalated, Fault, FlushKernel, InstallInboundSa,
+    InstallOutboundSa, InstallSaPair, KernelAnswer, KernelDescription, KernelTells, ListAddresses,
+    MoveSaPair, ReadCounters, RemoveSaPair, RouteTo, SetPolicies,
 };
 use pluto_states::{ChildInstall, KernelFault};
 use std::net::IpAddr;
@@ -148,6 +148,8 @@ macro_rules! passes_on {
 passes_on! {
     AllocateSpi => |core, msg| core.allocate_spi(&msg.0);
     InstallSaPair => |core, msg| core.install(&msg.0);
+    InstallInboundSa => |core, msg| core.install_inbound(&msg.0);
+    InstallOutboundSa => |core, msg| core.install_outbound(&msg.0);
     MoveSaPair => |core, msg| core.move_sa(&msg.0);
     RemoveSaPair => |core, msg| core.remove(msg.0);
     SetPolicies => |core, msg| match &msg.spec {

@@ -21,6 +21,16 @@ pub struct AllocateSpi(pub SpiRequest);
 #[rtype(result = "KernelAnswer<()>")]
 pub struct InstallSaPair(pub Box<SaPairSpec>);
 
+/// Install the inbound SA and the policies of a Child SA; what it replaces goes on sending.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "KernelAnswer<()>")]
+pub struct InstallInboundSa(pub Box<SaPairSpec>);
+
+/// Add the outbound SA of a Child SA.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "KernelAnswer<()>")]
+pub struct InstallOutboundSa(pub Box<SaPairSpec>);
+
 /// Move the SAs of a Child SA to other addresses or ports.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "KernelAnswer<()>")]

@@ -121,9 +121,12 @@ impl Host {
                     Output::Ask(id, ask) => inputs.push_back(Input::AskDone(id, self.answer(ask))),
                     Output::Kernel(KernelRequest::AllocateSpi { child, .. }) => inputs
                         .push_back(Input::KernelDone(KernelResult::Spi(child, Ok(ChildSpi(4096))))),
-                    Output::Kernel(KernelRequest::Install(install)) => inputs.push_back(
-                        Input::KernelDone(KernelResult::Installed(install.child, Ok(()))),
-                    ),
+                    Output::Kernel(
+                        KernelRequest::Install(install) | KernelRequest::InstallInbound(install),
+                    ) => inputs.push_back(Input::KernelDone(KernelResult::Installed(
+                        install.child,
+                        Ok(()),
+                    ))),
                     _ => {}
                 }
             }

@@ -4,6 +4,7 @@ use crate::child_sa::{Child, Life};
 use crate::fragments::{Fragments, Outgoing, Parcel, Sizes};
 use crate::nat::{NatDetection, Path};
 use crate::protection::{Protection, SealError};
+use crate::v2::outbound::{self, Receiving};
 use crate::window::Window;
 use crate::{
     Ask, AskId, ChildEvent, Datagram, DownReason, Env, Finish, Instant, Job, JobId, KernelRequest,
@@ -90,6 +91,8 @@ pub(crate) struct Common {
     pub(crate) suite: Option<IkeSuite>,
     pub(crate) remote_id: Option<Arc<Id>>,
     pub(crate) children: Vec<Child>,
+    /// Those of them that do not send yet.
+    pub(crate) receiving: Vec<Receiving>,
     /// What an initiator is to bring up, and has not begun.
     pub(crate) wanted: Vec<Arc<ChildPolicy>>,
     pub(crate) tasks: Vec<Task>,
@@ -126,6 +129,7 @@ impl Common {
             suite: None,
             remote_id: None,
             children: Vec::new(),
+            receiving: Vec::new(),
             wanted: Vec::new(),
             tasks: Vec::new(),
             postponed: Vec::new(),
@@ -157,6 +161,7 @@ impl Common {
         ]
         .into_iter()
         .chain(self.children.iter().map(|child| child.life.deadline()))
+        .chain(self.receiving.iter().map(Receiving::deadline))
         .chain(self.postponed.iter().map(|(at, _)| Some(*at)))
         .flatten()
         .min()
@@ -343,6 +348,8 @@ impl Cx<'_, '_> {
         let Some(at) = self.sa.children.iter().position(|child| child.serial == serial) else {
             return;
         };
+        outbound::old_goes(self, serial);
+        outbound::never(self, serial);
         let child = self.sa.children.remove(at);
         self.kernel(KernelRequest::Remove(serial));
         self.out.push(Output::Child(ChildEvent::Down {
@@ -355,6 +362,7 @@ impl Cx<'_, '_> {
 
     /// Reports all Child SAs as down.
     pub(crate) fn all_children_down(&mut self, reason: &DownReason) {
+        self.sa.receiving.clear();
         while let Some(serial) = self.sa.children.last().map(|child| child.serial) {
             self.child_down(serial, reason.clone());
         }

@@ -8,6 +8,7 @@ use crate::roaming;
 use crate::v2::established::delete_once;
 use crate::v2::ike_sa_init::initiator as init_i;
 use crate::v2::ike_sa_init::responder::HALF_OPEN;
+use crate::v2::outbound;
 use crate::v2::receive;
 use crate::v2::state::State;
 use crate::window::Overdue;
@@ -280,6 +281,10 @@ fn kernel_done(cx: &mut Cx<'_, '_>, state: State, result: KernelResult) -> State
             roaming::moved(cx, child, result);
             return go_on(cx, state);
         }
+        KernelResult::OutboundInstalled(child, result) => {
+            outbound::installed(cx, child, result);
+            return go_on(cx, state);
+        }
         _ => {}
     }
     match state {
@@ -300,7 +305,10 @@ fn expired(cx: &mut Cx<'_, '_>, state: State, child: SerialNo, hard: bool) -> St
     }
     if hard {
         cx.story(StoryEvent::HardExpire { child });
-        cx.enqueue(Task::DeleteChild(child, Cue::Expired));
+        outbound::old_goes(cx, child);
+        let replaced = cx.sa.child(child).is_some_and(|c| c.replaced_by.is_some());
+        let cue = if replaced { Cue::Replaced } else { Cue::Expired };
+        cx.enqueue(Task::DeleteChild(child, cue));
         return go_on(cx, state);
     }
     let rekeys = cx.sa.child(child).is_some_and(|c| c.is_current() && c.policy.lifetimes.rekey);
@@ -431,6 +439,7 @@ fn lives(cx: &mut Cx<'_, '_>, state: State) -> State {
     for task in due {
         cx.enqueue(task);
     }
+    outbound::due(cx);
     cx.resume_postponed();
     go_on(cx, state)
 }

@@ -319,6 +319,11 @@ pub enum KernelRequest {
     },
     /// Install both SAs and the policies of a Child SA; answered.
     Install(Box<ChildInstall>),
+    /// The same without the outbound SA: what replaces another sends only when the peer has
+    /// its end (RFC 7296, 2.8); answered.
+    InstallInbound(Box<ChildInstall>),
+    /// Add the outbound SA to what [`KernelRequest::InstallInbound`] has installed; answered.
+    InstallOutbound(Box<ChildInstall>),
     /// Remove the SAs (or the reserved SPI) of a Child SA; not answered. What happens to
     /// the policies is up to the connection's routing.
     Remove(SerialNo),
@@ -393,8 +398,10 @@ pub struct ChildInstall {
 pub enum KernelResult {
     /// To `AllocateSpi`.
     Spi(SerialNo, Result<ChildSpi, KernelFault>),
-    /// To `Install`.
+    /// To `Install` and `InstallInbound`.
     Installed(SerialNo, Result<(), KernelFault>),
+    /// To `InstallOutbound`.
+    OutboundInstalled(SerialNo, Result<(), KernelFault>),
     /// To `Move`.
     Moved(SerialNo, Result<(), KernelFault>),
     /// On its own: packets of this Child SA, which are proved to be the peer's, come from

@@ -12,6 +12,7 @@
 //! - `window`: message ids, retransmission, cached responses, and nothing else has them
 //! - `protection`: SK payloads; `fragments`: messages in several datagrams; `nat`: NAT detection and the path; `child_sa`: lives
 //! - `liveness`: whether the peer is alive; `v2::configuration`: inner addresses
+//! - `v2::outbound`: when a Child SA that replaces another begins to send
 //! - `refusal`: what is wrong with a message, and what its sender gets to know
 //! - `roaming`: a peer whose address changes
 //! - [`story`]: every line that an SA logs

@@ -6,7 +6,7 @@
 use crate::peer::{Effects, Peer};
 use crate::sim::Sim;
 use pluto_connections::SerialNo;
-use pluto_states::{Datagram, Input, Instant, Request};
+use pluto_states::{ChildSpi, Datagram, Input, Instant, Request};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -64,6 +64,12 @@ pub struct Crossing {
     pub answers: [VecDeque<(SerialNo, Input)>; 2],
     /// Whether answers have to be delivered too; else they come at once.
     pub slow: bool,
+    /// Packets of tunnels that nobody could open, in words: all the while both hosts send.
+    pub lost: Vec<String>,
+    /// ESP for each of them: behind how many datagrams, and its SPI.
+    esp: [VecDeque<(usize, ChildSpi)>; 2],
+    posted: [usize; 2],
+    taken: [usize; 2],
 }
 
 impl Crossing {
@@ -82,6 +88,10 @@ impl Crossing {
             mail: Default::default(),
             answers: Default::default(),
             slow: false,
+            lost: Vec::new(),
+            esp: Default::default(),
+            posted: [0; 2],
+            taken: [0; 2],
         }
     }
 
@@ -90,7 +100,9 @@ impl Crossing {
             let to = usize::from(sent.remote.ip() != self.peers[0].address);
             let (local, remote): (SocketAddr, SocketAddr) = (sent.remote, sent.local);
             self.mail[to].push_back(Datagram { local, remote, ..sent });
+            self.posted[to] += 1;
         }
+        self.send_esp();
         self.answers[host].extend(effects.answers);
         while !self.slow && self.answer(host) {}
     }
@@ -119,7 +131,9 @@ impl Crossing {
 
     /// Delivers the oldest datagram for a host; false: there is none.
     pub fn deliver(&mut self, host: usize) -> bool {
+        self.deliver_esp(host);
         let Some(datagram) = self.mail[host].pop_front() else { return false };
+        self.taken[host] += 1;
         let effects = self.peers[host].receive(self.now, datagram);
         self.carry_out(host, effects);
         true
@@ -127,7 +141,33 @@ impl Crossing {
 
     /// Loses the oldest datagram for a host.
     pub fn lose(&mut self, host: usize) {
-        self.mail[host].pop_front();
+        self.deliver_esp(host);
+        self.taken[host] += usize::from(self.mail[host].pop_front().is_some());
+    }
+
+    /// Both hosts send a packet, by the SA that their kernel would take.
+    fn send_esp(&mut self) {
+        for host in 0..2 {
+            let Some(sender) = self.peers[host].kernel.sender() else { continue };
+            let packet = (self.posted[1 - host], sender.spi_out);
+            if self.esp[1 - host].back() != Some(&packet) {
+                self.esp[1 - host].push_back(packet);
+            }
+        }
+    }
+
+    /// What was sent before the oldest datagram for a host arrives.
+    fn deliver_esp(&mut self, host: usize) {
+        while let Some((behind, spi)) = self.esp[host].front().copied()
+            && behind <= self.taken[host]
+        {
+            self.esp[host].pop_front();
+            let mut installed = self.peers[host].kernel.installed.values();
+            if !installed.any(|sa| sa.spi_in == spi) {
+                let step = self.taken[host];
+                self.lost.push(format!("{spi} before datagram {step} to host {host}"));
+            }
+        }
     }
 
     /// Delivers the oldest answer for a host; false: there is none.
@@ -159,6 +199,7 @@ impl Crossing {
     pub fn wait(&mut self, time: Duration) {
         let end = self.now.after(time);
         self.deliver_all(|_| 0);
+        (0..2).for_each(|host| self.deliver_esp(host));
         loop {
             let due = (0..2).filter_map(|h| self.peers[h].deadline().map(|(at, s)| (at, h, s)));
             let Some((at, host, serial)) = due.min().filter(|(at, ..)| *at <= end) else { break };
@@ -166,6 +207,7 @@ impl Crossing {
             let effects = self.peers[host].input(self.now, serial, Input::Timer);
             self.carry_out(host, effects);
             self.deliver_all(|_| 0);
+            (0..2).for_each(|host| self.deliver_esp(host));
         }
         self.now = end;
     }
@@ -190,6 +232,7 @@ impl Crossing {
             assert_eq!(peer.sas.len(), ikes, "IKE SAs{story}");
             assert_eq!(peer.kernel.installed.len(), children, "Child SAs{story}");
             assert!(peer.kernel.reserved.is_empty(), "reserved SPIs{story}");
+            assert!(peer.kernel.receiving.is_empty(), "it never sends{story}");
             assert_eq!(peer.children().len(), children, "Child SAs{story}");
         }
         for mine in west.kernel.installed.values() {

@@ -14,7 +14,7 @@ use pluto_states::{
 };
 use pluto_wire::numbers::{ExchangeType, ProtocolId};
 use pluto_wire::{Header, IkeSpi};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,10 @@ pub struct KernelModel {
     pub reserved: BTreeMap<SerialNo, ChildSpi>,
     /// Installed.
     pub installed: BTreeMap<SerialNo, ChildInstall>,
+    /// Those of them that have no outbound SA yet.
+    pub receiving: BTreeSet<SerialNo>,
+    /// Those that have one, the newest last: by that is sent.
+    pub sending: Vec<SerialNo>,
     /// Requests that are refused: the next so many SPIs.
     pub refuse_spis: u32,
     /// The same for installations.
@@ -51,7 +55,24 @@ impl KernelModel {
                 assert!(self.reserved.insert(child, spi).is_none(), "{child} has an SPI already");
                 Some(KernelResult::Spi(child, Ok(spi)))
             }
-            KernelRequest::Install(install) => {
+            KernelRequest::InstallOutbound(install) => {
+                let child = install.child;
+                if self.refuse_installs > 0 {
+                    self.refuse_installs -= 1;
+                    return Some(KernelResult::OutboundInstalled(child, Err(full())));
+                }
+                assert!(self.receiving.remove(&child), "{child} sends already");
+                let had = self.installed.insert(child, *install.clone());
+                assert_eq!(had.map(|had| had.remote), Some(install.remote));
+                self.sending.push(child);
+                Some(KernelResult::OutboundInstalled(child, Ok(())))
+            }
+            KernelRequest::Install(_) | KernelRequest::InstallInbound(_) => {
+                let (install, sends) = match request {
+                    KernelRequest::InstallInbound(install) => (install, false),
+                    KernelRequest::Install(install) => (install, true),
+                    _ => return None,
+                };
                 if self.refuse_installs > 0 {
                     self.refuse_installs -= 1;
                     return Some(KernelResult::Installed(install.child, Err(full())));
@@ -59,6 +80,10 @@ impl KernelModel {
                 let reserved = self.reserved.remove(&install.child);
                 assert_eq!(reserved, Some(install.spi_in), "an SPI that was not reserved");
                 let child = install.child;
+                match sends {
+                    true => self.sending.push(child),
+                    false => _ = self.receiving.insert(child),
+                }
                 assert!(self.installed.insert(child, *install).is_none(), "{child} twice");
                 (!self.mute).then_some(KernelResult::Installed(child, Ok(())))
             }
@@ -80,9 +105,17 @@ impl KernelModel {
             KernelRequest::Remove(child) => {
                 self.reserved.remove(&child);
                 self.installed.remove(&child);
+                self.receiving.remove(&child);
+                self.sending.retain(|other| *other != child);
                 None
             }
         }
+    }
+
+    /// By which SA something is sent.
+    #[must_use]
+    pub fn sender(&self) -> Option<&ChildInstall> {
+        self.installed.get(self.sending.last()?)
     }
 
     /// Whether it holds nothing.

@@ -218,6 +218,8 @@ impl Sim {
             && (a.encr, a.encr_bits, a.integ, a.esn) == (b.encr, b.encr_bits, b.integ, b.esn)
             && a.mode == b.mode
             && a.encapsulated == b.encapsulated
+            && west.kernel.receiving.is_empty()
+            && east.kernel.receiving.is_empty()
             && !a.key_in.is_empty()
             && a.key_in != a.key_out
     }

@@ -72,6 +72,11 @@ fn judge(mut crossing: Crossing, begin: [Begin; 2]) {
         return;
     }
     let gone = has(Begin::DeleteChild).min(1);
+    if gone == 0 && has(Begin::Create) == 0 {
+        // Make before break: no packet is lost on the way either. (What replaces nothing
+        // sends at once, though here the traffic is another one's.)
+        assert!(crossing.lost.is_empty(), "{:?}{}", crossing.lost, crossing.story());
+    }
     crossing.assert_agree(1, 1 + has(Begin::Create) - gone);
     for peer in &crossing.peers {
         // Nobody lost what nobody wanted to lose.

@@ -4,6 +4,7 @@
 use super::authentication::Authenticated;
 use super::configuration;
 use super::ike_sa_init::notifications;
+use super::outbound;
 use crate::child_sa::{Child, ChildState, Life};
 use crate::common::Cx;
 use crate::refusal::Refusal;
@@ -323,6 +324,17 @@ fn replaced(mut selectors: Vec<Selector>, change: Option<(IpAddr, IpAddr)>) -> V
     selectors
 }
 
+/// What a Child SA is among the others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// We have begun its exchange.
+    pub(crate) initiator: bool,
+    /// What it replaces.
+    pub(crate) replaces: Option<SerialNo>,
+    /// Something sends in its place until it is told to, see [`outbound`].
+    pub(crate) sends_later: bool,
+}
+
 /// Has the kernel install a Child SA. It is reported as up by [`up`], once it stands.
 ///
 /// # Errors
@@ -333,9 +345,9 @@ pub(crate) fn install(
     serial: SerialNo,
     settled: Settled,
     source: &KeySource<'_>,
-    initiator: bool,
-    replaces: Option<SerialNo>,
+    place: Place,
 ) -> Result<(), Error> {
+    let Place { initiator, replaces, sends_later } = place;
     let keys = ChildKeys::derive(
         source.prf,
         source.d,
@@ -372,7 +384,7 @@ pub(crate) fn install(
         remote_ts: settled.remote_ts.clone(),
         remote_id: Id::clone(proof.remote_id()),
     }));
-    cx.kernel(KernelRequest::Install(Box::new(ChildInstall {
+    let install = Box::new(ChildInstall {
         child: serial,
         policy,
         protocol: settled.protocol,
@@ -393,7 +405,11 @@ pub(crate) fn install(
         local_ts: settled.local_ts,
         remote_ts: settled.remote_ts,
         replaces,
-    })));
+    });
+    match sends_later {
+        true => outbound::install_inbound(cx, install),
+        false => cx.kernel(KernelRequest::Install(install)),
+    }
     Ok(())
 }
 
@@ -409,8 +425,15 @@ pub(crate) fn up(cx: &mut Cx<'_, '_>, serial: SerialNo) {
     let child = child.clone();
     cx.child_story(&child, StoryEvent::EstablishedChild { up: Arc::clone(&up), dpd });
     cx.out.push(Output::Child(ChildEvent::Up(Box::new(ChildUp::clone(&up)))));
-    if let Some(old) = replaces.and_then(|old| cx.sa.child(old)) {
-        old.replaced(serial, now);
+    outbound::up(cx, serial);
+    match replaces.and_then(|old| cx.sa.child(old)) {
+        Some(old) => {
+            old.replaced(serial, now);
+            let old = old.serial;
+            outbound::never(cx, old);
+        }
+        // Nothing sends in its place.
+        None => outbound::begin(cx, serial),
     }
 }
 

@@ -4,6 +4,7 @@ use super::authentication::Authenticated;
 use super::child;
 use super::create_child_sa::{Ours, Theirs};
 use super::ike_sa_init::Keyed;
+use super::outbound;
 use super::state::State;
 use crate::child_sa::{ChildState, Life};
 use crate::common::{Cue, Cx, Task, Timers};
@@ -183,6 +184,8 @@ impl Established {
         if child.state == ChildState::Deleting {
             return;
         }
+        outbound::old_goes(cx, serial);
+        let Some(child) = cx.sa.child(serial) else { return };
         child.state = ChildState::Deleting;
         child.life = Life::default();
         let child = child.clone();

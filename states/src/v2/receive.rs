@@ -5,6 +5,7 @@ use super::create_child_sa;
 use super::ike_auth::responder as auth_r;
 use super::ike_sa_init::responder as init_r;
 use super::informational::{self, protection_mut};
+use super::outbound;
 use super::state::State;
 use super::table::{self, MessageRole, Processor, Row, Waiting};
 use crate::common::Cx;
@@ -130,6 +131,7 @@ fn in_window(
             if fragment_number(header, &datagram.bytes).is_some_and(|number| number != 1) {
                 return Err("it was answered before; only its first fragment is answered again");
             }
+            outbound::peer_asks_again(cx);
             cx.post(Path::of(datagram), &response);
             Err("it was answered before; the response was sent again")
         }
@@ -369,6 +371,9 @@ fn process(
     path: Path,
     payloads: &[Payload],
 ) -> State {
+    if let Processor::CreateChildSaRequest | Processor::InformationalRequest = processor {
+        outbound::peer_goes_on(cx, payloads);
+    }
     match (processor, state) {
         (Processor::IkeAuthRequest, State::AwaitAuthRequest(waiting)) => match waiting.keyed() {
             Ok(keyed) => auth_r::process_request(cx, keyed, path, payloads),

@@ -7,9 +7,10 @@ use super::{
 use crate::child_sa::{Child, ChildState};
 use crate::common::{Cue, Cx, Task};
 use crate::story::ChildOffer;
-use crate::v2::child::{self, ChildPayloads, KeySource, Settled};
+use crate::v2::child::{self, ChildPayloads, KeySource, Place, Settled};
 use crate::v2::established::Established;
 use crate::v2::ike_sa_init::OUR_NONCE_LEN;
+use crate::v2::outbound;
 use crate::v2::state::State;
 use crate::{
     ChildSpi, DownReason, Finish, Job, JobId, JobResult, KernelFault, KernelResult, StoryEvent,
@@ -400,7 +401,10 @@ impl ChildExchange {
         let kept = Arc::clone(&established.kept);
         let source = KeySource { prf: kept.prf, d: &kept.d, shared, ni: &self.ni, nr: &nr };
         let replaces = self.replaces;
-        let begun = child::install(cx, &kept.proof, self.child, settled, &source, true, replaces);
+        // Where the peer has begun the same, nobody knows yet which of the two will send.
+        let rival = self.rival.is_some() || established.is_answering_for(replaces);
+        let place = Place { initiator: true, replaces, sends_later: rival };
+        let begun = child::install(cx, &kept.proof, self.child, settled, &source, place);
         if let Err(error) = begun {
             return self.reject(established, cx, error.to_string());
         }
@@ -422,13 +426,16 @@ impl ChildExchange {
             && nonces.loses_to(&rival.nonces, cx.sa.initiator)
         {
             tell(cx, child, StoryEvent::RedundantChild { rival: rival.child, ours: true });
+            outbound::never(cx, child);
             if let Some(child) = cx.sa.child(child) {
                 child.replaced_by = Some(rival.child);
             }
             return established.delete_child(cx, child, Cue::Replaced);
         }
         child::up(cx, child);
+        outbound::begin(cx, child);
         if let Some(rival) = rival {
+            outbound::never(cx, rival.child);
             tell(cx, rival.child, StoryEvent::RedundantChild { rival: child, ours: false });
             if let Some(redundant) = cx.sa.child(rival.child) {
                 redundant.replaced(child, now);

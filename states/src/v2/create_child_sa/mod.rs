@@ -160,6 +160,14 @@ impl Established {
         self.theirs.is_some()
     }
 
+    /// Whether a request of the peer's to replace the same Child SA is being answered.
+    pub(crate) fn is_answering_for(&self, replaced: Option<SerialNo>) -> bool {
+        match &self.theirs {
+            Some(Theirs::Child(answer)) => replaced.is_some_and(|old| answer.is_replacing(old)),
+            _ => false,
+        }
+    }
+
     /// Whether a job, a question or the kernel is waited for.
     pub(crate) fn awaits_us(&self) -> bool {
         let ours = match &self.ours {
@@ -210,6 +218,7 @@ impl Established {
             KernelResult::Expired { .. }
             | KernelResult::LastHeard(_)
             | KernelResult::Mapping { .. }
+            | KernelResult::OutboundInstalled(..)
             | KernelResult::Moved(..) => {
                 return State::Established(self);
             }

@@ -5,7 +5,7 @@ use crate::child_sa::{Child, ChildState};
 use crate::common::{Cx, MAX_CHILDREN};
 use crate::nat::Path;
 use crate::refusal::Refusal;
-use crate::v2::child::{self, ChildPayloads, KeySource, Reply, Settled, selectors};
+use crate::v2::child::{self, ChildPayloads, KeySource, Place, Reply, Settled, selectors};
 use crate::v2::established::Established;
 use crate::v2::ike_sa_init::{OUR_NONCE_LEN, notifications};
 use crate::v2::state::State;
@@ -165,6 +165,11 @@ fn replaced(
 }
 
 impl ChildAnswer {
+    /// Whether it rekeys this Child SA.
+    pub(crate) fn is_replacing(&self, old: SerialNo) -> bool {
+        self.replaces == Some(old)
+    }
+
     pub(crate) fn awaits_job(&self, id: JobId) -> bool {
         matches!(&self.stage, Stage::Agreement(job, _) if *job == id)
     }
@@ -358,7 +363,8 @@ impl ChildAnswer {
         let source = KeySource { prf: kept.prf, d: &kept.d, shared, ni: &self.ni, nr: &nr };
         let (child, replaces) = (promise.child, self.replaces);
         let settled = Settled::clone(&promise.settled);
-        match child::install(cx, &kept.proof, child, settled, &source, false, replaces) {
+        let place = Place { initiator: false, replaces, sends_later: replaces.is_some() };
+        match child::install(cx, &kept.proof, child, settled, &source, place) {
             Ok(()) => {
                 let public = key.map(|(key, _)| KePayload {
                     method: key.method(),

@@ -7,7 +7,7 @@ use crate::story::ChildOffer;
 use crate::v2::authentication::{
     Authenticated, Claim, authby_of, method_of, null_auth, signed_octets, verify,
 };
-use crate::v2::child::{self, ChildPayloads, KeySource, Settled};
+use crate::v2::child::{self, ChildPayloads, KeySource, Place, Settled};
 use crate::v2::configuration;
 use crate::v2::established::{self, Established};
 use crate::v2::ike_sa_init::{Keyed, notifications};
@@ -377,7 +377,8 @@ fn first_child(
             ni: &keyed.init.ni,
             nr: &keyed.init.nr,
         };
-        child::install(cx, proof, serial, settled, &source, true, None).map_err(|e| e.to_string())
+        let place = Place { initiator: true, replaces: None, sends_later: false };
+        child::install(cx, proof, serial, settled, &source, place).map_err(|e| e.to_string())
     });
     installed.map_err(|why| {
         cx.child_story(&child, StoryEvent::ChildRejectedByUs { why: why.clone() });

@@ -6,7 +6,7 @@ use crate::refusal::Refusal;
 use crate::v2::authentication::{
     Authenticated, Claim, authby_of, method_of, null_auth, signed_octets, verify,
 };
-use crate::v2::child::{self, ChildPayloads, KeySource, Reply, Settled, selectors};
+use crate::v2::child::{self, ChildPayloads, KeySource, Place, Reply, Settled, selectors};
 use crate::v2::configuration::{self, Asked, ConfigStory};
 use crate::v2::established::{Established, Lingering};
 use crate::v2::ike_sa_init::{Keyed, notifications};
@@ -438,7 +438,8 @@ impl AwaitResponderSpi {
                     ni: &keyed.init.ni,
                     nr: &keyed.init.nr,
                 };
-                match child::install(cx, &accepted.proof, child, settled, &source, false, None) {
+                let place = Place { initiator: false, replaces: None, sends_later: false };
+                match child::install(cx, &accepted.proof, child, settled, &source, place) {
                     Ok(()) => {
                         let waiting = AwaitResponderInstall { accepted, child, reply };
                         State::AwaitResponderInstall(Box::new(waiting))

@@ -84,6 +84,7 @@ impl Candidate {
         for up in common.children.iter_mut().filter_map(|child| child.up.as_mut()) {
             Arc::make_mut(up).ike = self.serial;
         }
+        common.receiving = std::mem::take(&mut cx.sa.receiving);
         common.postponed = std::mem::take(&mut cx.sa.postponed);
         let now = cx.now();
         let moved = std::mem::take(&mut cx.sa.tasks).into_iter().map(|task| (now, task));

@@ -146,7 +146,9 @@ impl Initiator {
                 let spi = ChildSpi(0x1000_u32.wrapping_add(u32::try_from(n).unwrap_or(0)));
                 return Some(Input::KernelDone(KernelResult::Spi(SerialNo(n), Ok(spi))));
             }
-            Output::Kernel(KernelRequest::Install(install)) => {
+            Output::Kernel(
+                KernelRequest::Install(install) | KernelRequest::InstallInbound(install),
+            ) => {
                 return Some(Input::KernelDone(KernelResult::Installed(install.child, Ok(()))));
             }
             Output::Child(ChildEvent::Up(_)) => self.up = true,

@@ -1,0 +1,123 @@
+//! When a Child SA that the peer has made in place of another begins to send (RFC 7296, 2.8).
+//!
+//! Its inbound SA stands before the peer hears of it. Its outbound SA would be of no use
+//! before the peer has the other end of it, and until then the old one carries what goes
+//! out. So it follows when the peer shows that it has: by its next request (its window is
+//! one, so the response has come), which as a rule is its Delete of the old SA, or by saying
+//! nothing more for a while.
+
+use super::ike_sa_init::notifications;
+use crate::child_sa::ChildState;
+use crate::common::{Cue, Cx, Task};
+use crate::{ChildInstall, ChildSpi, Instant, KernelFault, KernelRequest, StoryEvent};
+use pluto_connections::SerialNo;
+use pluto_wire::numbers::{NotifyType, ProtocolId};
+use pluto_wire::v2::Payload;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the peer is waited for after our response went out: longer than its next
+/// retransmission takes, should the response be lost.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// A Child SA that only receives.
+#[derive(Debug, Clone)]
+pub(crate) struct Receiving {
+    child: SerialNo,
+    install: Arc<ChildInstall>,
+    /// When it is sent by in any case; none while it is not up.
+    due: Option<Instant>,
+}
+
+impl Receiving {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.due
+    }
+}
+
+/// The kernel is to install the inbound SA, and the outbound one later.
+pub(super) fn install_inbound(cx: &mut Cx<'_, '_>, install: Box<ChildInstall>) {
+    let (child, kept) = (install.child, Arc::new(ChildInstall::clone(&install)));
+    cx.sa.receiving.push(Receiving { child, install: kept, due: None });
+    cx.kernel(KernelRequest::InstallInbound(install));
+}
+
+/// It is up, and the peer gets to know.
+pub(super) fn up(cx: &mut Cx<'_, '_>, child: SerialNo) {
+    let due = cx.now().after(SILENCE);
+    if let Some(receiving) = cx.sa.receiving.iter_mut().find(|r| r.child == child) {
+        receiving.due = Some(due);
+    }
+}
+
+/// It never sends: another one is preferred to it, or it is down.
+pub(crate) fn never(cx: &mut Cx<'_, '_>, child: SerialNo) {
+    cx.sa.receiving.retain(|receiving| receiving.child != child);
+}
+
+/// It sends from now on.
+pub(super) fn begin(cx: &mut Cx<'_, '_>, child: SerialNo) {
+    let Some(at) = cx.sa.receiving.iter().position(|r| r.child == child) else { return };
+    let install = cx.sa.receiving.remove(at).install;
+    let Some(up) = cx.sa.child(child).and_then(|child| child.up.clone()) else { return };
+    // The peer may have moved meanwhile.
+    let (local, remote, encapsulated) = (up.local, up.remote, up.encapsulated);
+    let install = ChildInstall { local, remote, encapsulated, ..ChildInstall::clone(&install) };
+    cx.kernel(KernelRequest::InstallOutbound(Box::new(install)));
+}
+
+fn begin_all(cx: &mut Cx<'_, '_>, which: impl Fn(&Receiving) -> bool) {
+    let ready = cx.sa.receiving.iter().filter(|r| r.due.is_some() && which(r));
+    let ready: Vec<SerialNo> = ready.map(|receiving| receiving.child).collect();
+    for child in ready {
+        begin(cx, child);
+    }
+}
+
+/// The peer has said nothing more for a while.
+pub(crate) fn due(cx: &mut Cx<'_, '_>) {
+    let now = cx.now();
+    begin_all(cx, |receiving| receiving.due.is_some_and(|due| due <= now));
+}
+
+/// What it replaces sends no more.
+pub(crate) fn old_goes(cx: &mut Cx<'_, '_>, old: SerialNo) {
+    begin_all(cx, |receiving| receiving.install.replaces == Some(old));
+}
+
+/// A further request of the peer's: it has our response, and by it whatever it does not
+/// delete now.
+pub(super) fn peer_goes_on(cx: &mut Cx<'_, '_>, payloads: &[Payload]) {
+    let deletes = |install: &ChildInstall| {
+        payloads.iter().any(|payload| match payload {
+            Payload::Delete(delete) if delete.protocol == ProtocolId::IKE => true,
+            Payload::Delete(delete) if delete.protocol == install.protocol => {
+                delete.spis.iter().any(|spi| ChildSpi(u32::from_be_bytes(*spi)) == install.spi_out)
+            }
+            _ => false,
+        })
+    };
+    // It does not accept our AUTH: nothing is to be sent.
+    let rejects =
+        notifications(payloads).any(|n| n.notify_type == NotifyType::AUTHENTICATION_FAILED);
+    if !rejects {
+        begin_all(cx, |receiving| !deletes(&receiving.install));
+    }
+}
+
+/// The peer's request has come again: our response was lost.
+pub(super) fn peer_asks_again(cx: &mut Cx<'_, '_>) {
+    let due = cx.now().after(SILENCE);
+    for receiving in cx.sa.receiving.iter_mut().filter(|receiving| receiving.due.is_some()) {
+        receiving.due = Some(due);
+    }
+}
+
+/// The kernel's answer. What cannot send is of no use.
+pub(crate) fn installed(cx: &mut Cx<'_, '_>, child: SerialNo, result: Result<(), KernelFault>) {
+    let Err(fault) = result else { return };
+    let known = cx.sa.child(child).filter(|child| child.state == ChildState::Established);
+    let Some(known) = known.map(|child| child.clone()) else { return };
+    cx.child_story(&known, StoryEvent::ChildNotInstalled { fault });
+    cx.enqueue(Task::DeleteChild(child, Cue::Requested));
+}

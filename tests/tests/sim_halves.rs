@@ -1,0 +1,125 @@
+//! The responder of a rekeying receives by the new Child SA at once, and sends by it when the
+//! initiator has it too (RFC 7296, 2.8). Packets go both ways all the while.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that misses what it looks for fails"
+)]
+
+use pluto_connections::SerialNo;
+use pluto_states::{DownReason, Input, KernelResult, Request};
+use pluto_tests::crossing::Crossing;
+use pluto_tests::sim::Sim;
+use std::time::Duration;
+
+/// West has sent its request; east has answered, and the answer is on its way.
+fn answered() -> (Crossing, SerialNo) {
+    let mut crossing = Crossing::established(Sim::calm(7));
+    let old = crossing.child(1);
+    let child = crossing.child(0);
+    crossing.order(0, Request::RekeyChild(child));
+    assert!(crossing.deliver(1));
+    (crossing, old)
+}
+
+fn sender(crossing: &Crossing) -> SerialNo {
+    crossing.peers[1].kernel.sender().unwrap().child
+}
+
+#[test]
+fn a_rekeyed_child_sa_sends_when_the_old_one_is_deleted() {
+    let (mut crossing, old) = answered();
+    let east = &crossing.peers[1].kernel;
+    assert_eq!((east.installed.len(), east.receiving.len()), (2, 1), "{}", crossing.story());
+    assert_eq!(sender(&crossing), old);
+    // West installs both and deletes the old one.
+    crossing.deliver(0);
+    assert_eq!(sender(&crossing), old);
+    crossing.deliver(1);
+    assert_ne!(sender(&crossing), old, "{}", crossing.story());
+    crossing.wait(Duration::from_secs(1));
+    crossing.assert_agree(1, 1);
+    assert!(crossing.lost.is_empty(), "{:?}", crossing.lost);
+}
+
+#[test]
+fn a_rekeyed_child_sa_sends_after_a_while_when_the_peer_says_nothing() {
+    let (mut crossing, old) = answered();
+    crossing.deliver(0);
+    // The Delete is lost, again and again.
+    crossing.lose(1);
+    crossing.peers[0].sas.clear();
+    crossing.wait(Duration::from_secs(9));
+    assert_eq!(sender(&crossing), old);
+    crossing.wait(Duration::from_secs(2));
+    assert_ne!(sender(&crossing), old, "{}", crossing.story());
+    assert!(crossing.peers[1].kernel.receiving.is_empty());
+}
+
+#[test]
+fn a_rekeyed_child_sa_does_not_send_while_the_response_is_lost() {
+    let (mut crossing, old) = answered();
+    let mut lost = 0;
+    // Retransmissions come after 0.5, 1.5, 3.5, 7.5 and 15.5 seconds.
+    for _ in 0..5 {
+        crossing.lose(0);
+        lost += 1;
+        let due = crossing.peers[0].deadline().unwrap();
+        crossing.now = due.0;
+        let effects = crossing.peers[0].input(due.0, due.1, Input::Timer);
+        crossing.mail[1].extend(effects.datagrams.into_iter().map(|sent| {
+            let (local, remote) = (sent.remote, sent.local);
+            pluto_states::Datagram { local, remote, ..sent }
+        }));
+        let due = crossing.peers[1].deadline().filter(|(at, _)| *at <= crossing.now);
+        assert_eq!(due, None, "it would send by what the peer does not have");
+        crossing.deliver(1);
+        assert_eq!(sender(&crossing), old, "after {lost} losses");
+    }
+    crossing.wait(Duration::from_secs(20));
+    crossing.assert_agree(1, 1);
+}
+
+#[test]
+fn a_rekeyed_child_sa_sends_at_once_when_the_old_one_expires() {
+    let (mut crossing, old) = answered();
+    let ike = crossing.ike(1);
+    let expired = Input::KernelDone(KernelResult::Expired { child: old, hard: true });
+    let now = crossing.now;
+    crossing.peers[1].input(now, ike, expired);
+    assert_ne!(sender(&crossing), old, "{}", crossing.story());
+    assert!(!crossing.peers[1].downs().contains(&DownReason::Expired), "{}", crossing.story());
+}
+
+#[test]
+fn a_hard_expiry_of_a_replaced_child_sa_leaves_its_replacement_alone() {
+    let mut crossing = Crossing::established(Sim::calm(8));
+    let (old, child) = (crossing.child(1), crossing.child(0));
+    crossing.order(0, Request::RekeyChild(child));
+    crossing.deliver(1);
+    crossing.deliver(0);
+    // The Delete is still on its way.
+    let ike = crossing.ike(1);
+    let now = crossing.now;
+    let expired = Input::KernelDone(KernelResult::Expired { child: old, hard: true });
+    let effects = crossing.peers[1].input(now, ike, expired);
+    crossing.mail[0].extend(effects.datagrams.into_iter().map(|sent| {
+        let (local, remote) = (sent.remote, sent.local);
+        pluto_states::Datagram { local, remote, ..sent }
+    }));
+    crossing.wait(Duration::from_secs(100));
+    crossing.assert_agree(1, 1);
+}
+
+#[test]
+fn a_child_sa_whose_outbound_half_is_refused_is_deleted() {
+    let (mut crossing, _) = answered();
+    crossing.deliver(0);
+    crossing.peers[1].kernel.refuse_installs = 1;
+    crossing.wait(Duration::from_secs(100));
+    assert!(crossing.peers[1].logged("no buffer space"), "{}", crossing.story());
+    crossing.assert_agree(1, 0);
+}
