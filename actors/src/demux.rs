@@ -2,6 +2,7 @@
 
 use actix::Recipient;
 use pluto_messages::DatagramArrived;
+use pluto_states::Farewells;
 use pluto_wire::numbers::ExchangeType;
 use pluto_wire::{Header, IkeSpi, NON_ESP_MARKER, Version};
 use rustc_hash::FxHashMap;
@@ -23,6 +24,8 @@ pub struct Demux {
     by_spi: FxHashMap<IkeSpi, Entry>,
     first_requests: FxHashMap<FirstRequest, IkeSpi>,
     half_open: usize,
+    /// Last answers of IKE SAs that are gone.
+    pub farewells: Farewells,
     /// Of each source that has any.
     half_open_by_source: FxHashMap<Source, usize>,
 }

@@ -180,6 +180,10 @@ impl IkeSaActor {
                 self.successor = Some(successor.serial());
                 self.tell(IkeSaSucceeded { old: self.serial, successor })
             }
+            Output::Farewell(farewell) => {
+                let now = self.shell.clock.now();
+                self.shell.demux.borrow_mut().farewells.keep(now, farewell);
+            }
             Output::Finished(finish) => self.finish(finish, ctx),
         }
     }

@@ -7,6 +7,7 @@ use crate::impair::{self, Late};
 use crate::shell::Shell;
 use crate::sockets::{Reader, StrayReader};
 use crate::supervisor::Supervisor;
+use actix::prelude::SendError;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 use pluto_messages::{
     AskForCookies, DatagramArrived, DescribeListener, ListenOn, ListenerDescription, NewResponder,
@@ -115,9 +116,13 @@ impl Listener {
         let demux = self.shell.demux.borrow();
         match demux.route(&header, remote) {
             Route::To(ike) => {
-                if ike.try_send(DatagramArrived(datagram())).is_err() {
-                    drop(demux);
-                    self.drop_one();
+                let sent = ike.try_send(DatagramArrived(datagram()));
+                drop(demux);
+                match sent {
+                    Ok(()) => {}
+                    // It is ending.
+                    Err(SendError::Closed(_)) if self.repeats_answer(&header, &datagram()) => {}
+                    Err(_) => self.drop_one(),
                 }
             }
             Route::New => {
@@ -127,6 +132,9 @@ impl Listener {
             }
             Route::Nowhere(why) => {
                 drop(demux);
+                if self.repeats_answer(&header, &datagram()) {
+                    return;
+                }
                 self.drop_one();
                 if header.version.major > Version::V2.major
                     && self.shell.log.admits_stranger()
@@ -137,6 +145,14 @@ impl Listener {
                 self.shell.log.stranger(remote, why);
             }
         }
+    }
+
+    /// Whether it is the last request of an IKE SA that is gone, whose answer was lost.
+    fn repeats_answer(&self, header: &Header, datagram: &Datagram) -> bool {
+        let now = self.shell.clock.now();
+        let answers = self.shell.demux.borrow_mut().farewells.answer(now, header, datagram);
+        answers.iter().for_each(|answer| self.shell.transport.transmit(answer));
+        !answers.is_empty()
     }
 
     /// A request of somebody new, when so many responders are half-open, and so many of the

@@ -7,8 +7,8 @@ use crate::protection::{Protection, SealError};
 use crate::v2::outbound::{self, Receiving};
 use crate::window::Window;
 use crate::{
-    Ask, AskId, ChildEvent, Datagram, DownReason, Env, Finish, Instant, Job, JobId, KernelRequest,
-    Outbox, Output, PskQuestion, Story, StoryEvent,
+    Ask, AskId, ChildEvent, Datagram, DownReason, Env, Farewell, Finish, Instant, Job, JobId,
+    KernelRequest, Outbox, Output, PskQuestion, Story, StoryEvent,
 };
 use pluto_connections::{ChildPolicy, Id, IkePolicy, SerialNo};
 use pluto_crypto::{IkeSuite, Secret};
@@ -365,6 +365,15 @@ impl Cx<'_, '_> {
         self.sa.receiving.clear();
         while let Some(serial) = self.sa.children.last().map(|child| child.serial) {
             self.child_down(serial, reason.clone());
+        }
+    }
+
+    /// The last response outlives the IKE SA, which is about to end.
+    pub(crate) fn say_farewell(&mut self) {
+        let Common { spis, initiator, .. } = *self.sa;
+        if let Some((id, exchange, response)) = self.sa.window.last_response() {
+            let farewell = Farewell { spis, initiator, id, exchange, response };
+            self.out.push(Output::Farewell(farewell));
         }
     }
 

@@ -122,6 +122,8 @@ pub enum Output {
     Story(Story),
     /// A successor made by rekeying the IKE SA: start it as an actor of its own.
     Successor(Box<crate::IkeSa>),
+    /// A last answer, to be repeated for a while when this IKE SA is gone; `Finished` follows.
+    Farewell(crate::Farewell),
     /// The IKE SA has ended; its Child SAs have been reported as down before.
     Finished(Finish),
 }

@@ -16,7 +16,7 @@
 //! - `refusal`: what is wrong with a message, and what its sender gets to know
 //! - `roaming`: a peer whose address changes
 //! - [`story`]: every line that an SA logs
-//! - `cookie`, `stateless`: answers for which no SA is made
+//! - `cookie`, `stateless`: answers for which no SA is made; `farewell`: those that outlive one
 //!
 //! Promises to whoever drives it: each `Started` Child SA is reported as `Down` once, before
 //! `Finished`; what the kernel was asked for is removed by then; `Finished` comes once and
@@ -25,6 +25,7 @@
 mod child_sa;
 mod common;
 mod cookie;
+mod farewell;
 mod fragments;
 mod ike_sa;
 pub mod io;
@@ -41,6 +42,7 @@ mod window;
 
 pub use child_sa::{ChildSa, ChildState};
 pub use cookie::CookieJar;
+pub use farewell::{Farewell, Farewells};
 pub use ike_sa::{IkeSa, IkeSaSummary, ResponderStart};
 pub use io::*;
 pub use refusal::{Answer as RefusalAnswer, Cause, Refusal};

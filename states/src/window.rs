@@ -139,6 +139,13 @@ impl Window {
         self.last_response = Some((exchange, message));
     }
 
+    /// The last response: to which request, and as it goes out again.
+    pub(crate) fn last_response(&self) -> Option<(u32, ExchangeType, Parcel)> {
+        let (exchange, message) = self.last_response.as_ref()?;
+        let again = message.smaller.as_ref().unwrap_or(&message.first).clone();
+        Some((self.expected_request.checked_sub(1)?, *exchange, again))
+    }
+
     /// When [`Window::overdue`] has something to say.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.outstanding.as_ref().map(|request| request.due)

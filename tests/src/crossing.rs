@@ -129,6 +129,12 @@ impl Crossing {
         self.carry_out(host, effects);
     }
 
+    /// A deadline of a host's IKE SA has come.
+    pub fn wake(&mut self, host: usize, ike: SerialNo) {
+        let effects = self.peers[host].input(self.now, ike, Input::Timer);
+        self.carry_out(host, effects);
+    }
+
     /// Delivers the oldest datagram for a host; false: there is none.
     pub fn deliver(&mut self, host: usize) -> bool {
         self.deliver_esp(host);

@@ -9,8 +9,8 @@ use pluto_connections::{
 use pluto_crypto::{Secret, SeededEntropy, psk_auth};
 use pluto_states::{
     Ask, AskResult, AuthAnswer, ChildEvent, ChildInstall, ChildSpi, ChildUp, Datagram, DownReason,
-    Env, Finish, IkeEstablished, IkeSa, Input, Instant, KernelFault, KernelRequest, KernelResult,
-    LeaseQuestion, Output, Request, ResponderStart, Serials,
+    Env, Farewells, Finish, IkeEstablished, IkeSa, Input, Instant, KernelFault, KernelRequest,
+    KernelResult, LeaseQuestion, Output, Request, ResponderStart, Serials,
 };
 use pluto_wire::numbers::{ExchangeType, ProtocolId};
 use pluto_wire::{Header, IkeSpi};
@@ -165,6 +165,8 @@ pub struct Peer {
     pub log: Vec<String>,
     /// Whether it answers requests of strangers.
     pub answers: bool,
+    /// Last answers of IKE SAs that are gone.
+    pub farewells: Farewells,
     /// Where inner addresses come from.
     pub pools: AddressPools,
     /// Of which ranges.
@@ -299,6 +301,7 @@ impl Peer {
             reports: Vec::new(),
             log: Vec::new(),
             answers: true,
+            farewells: Farewells::default(),
             pools: AddressPools::default(),
             ranges: Vec::new(),
         }
@@ -320,6 +323,10 @@ impl Peer {
         let Ok(header) = Header::peek(&datagram.bytes) else { return Effects::default() };
         if let Some(serial) = self.named(&header, datagram.remote) {
             return self.input(now, serial, Input::Datagram(datagram));
+        }
+        let datagrams = self.farewells.answer(now, &header, &datagram);
+        if !datagrams.is_empty() {
+            return Effects { datagrams, ..Effects::default() };
         }
         let first = header.exchange == ExchangeType::IKE_SA_INIT
             && !header.flags.is_response()
@@ -396,6 +403,7 @@ impl Peer {
             Output::Successor(successor) => {
                 self.sas.insert(successor.serial(), *successor);
             }
+            Output::Farewell(farewell) => self.farewells.keep(now, farewell),
             Output::Finished(finish) => {
                 self.reports.push(Report::Finished(serial, finish));
                 self.pools.release(ConnectionSerial(serial.0));

@@ -69,11 +69,7 @@ fn a_rekeyed_child_sa_does_not_send_while_the_response_is_lost() {
         lost += 1;
         let due = crossing.peers[0].deadline().unwrap();
         crossing.now = due.0;
-        let effects = crossing.peers[0].input(due.0, due.1, Input::Timer);
-        crossing.mail[1].extend(effects.datagrams.into_iter().map(|sent| {
-            let (local, remote) = (sent.remote, sent.local);
-            pluto_states::Datagram { local, remote, ..sent }
-        }));
+        crossing.wake(0, due.1);
         let due = crossing.peers[1].deadline().filter(|(at, _)| *at <= crossing.now);
         assert_eq!(due, None, "it would send by what the peer does not have");
         crossing.deliver(1);

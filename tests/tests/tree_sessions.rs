@@ -347,6 +347,30 @@ fn a_client_that_goes_away_leaves_the_negotiation_alone() {
     });
 }
 
+#[test]
+fn a_lost_answer_to_delete_is_given_again_though_the_sa_is_gone() {
+    run(async {
+        let pair = Pair::new(16, "").await;
+        pair.establish().await;
+        let mut lost = false;
+        pair.wire.rule(move |sent| {
+            let response = sent.header().is_some_and(|header| header.flags.is_response());
+            if response && !std::mem::replace(&mut lost, true) { Fate::Lost } else { Fate::Arrives }
+        });
+        let before = pair.wire.sent().len();
+        let down = pair.west.begin(Request::Down { name: named("tunnel") });
+        seconds(1).await;
+        pair.east.assert_no_sas().await;
+        assert_eq!(down.outcome().await.status, 0);
+        pair.west.assert_no_sas().await;
+        // The Delete, its answer, and both again: not a word more.
+        assert_eq!(pair.wire.sent().len(), before + 4);
+        let [first, again] = [1, 3].map(|n| pair.wire.sent()[before + n].bytes.clone());
+        assert_eq!(first, again);
+        pair.end().await;
+    });
+}
+
 fn transcript(seed: u64) -> Vec<String> {
     let all = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
     let told = std::rc::Rc::clone(&all);

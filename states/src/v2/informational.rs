@@ -42,6 +42,8 @@ pub(crate) fn process_request(
     let Some(protection) = protection_mut(&mut state) else { return state };
     if let Err(error) = cx.respond(protection, ExchangeType::INFORMATIONAL, path, &answer) {
         cx.debug(error.to_string());
+    } else if ends {
+        cx.say_farewell();
     }
     match (rejected, state) {
         (Some(notify), _) => {

@@ -449,6 +449,7 @@ fn refuse_request(
     if !matches!(refusal.answer, Answer::FailIke(_)) {
         return state;
     }
+    cx.say_farewell();
     // RFC 7296, 2.21.3: INVALID_SYNTAX ends the IKE SA at both ends without a Delete.
     cx.failed(format!("{exchange} request: {}", refusal.why));
     State::Finished
