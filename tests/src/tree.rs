@@ -176,6 +176,7 @@ impl Host {
                 force_encapsulation: false,
                 prefer_encapsulation: false,
                 setup: pluto_whack::report::SetupFacts::default(),
+                ike_port: 500,
                 nat_port: 4500,
                 keep_alive: Duration::from_secs(20),
                 leases: None,

@@ -254,6 +254,7 @@ fn serve(
                 force_encapsulation,
                 prefer_encapsulation,
                 setup: options.facts(),
+                ike_port: options.ikeport,
                 nat_port: options.natikeport,
                 keep_alive: options.keep_alive,
                 leases: Some(options.rundir.join("leases.json")),

@@ -79,6 +79,8 @@ pub struct Settings {
     pub prefer_encapsulation: bool,
     /// What listings show of the daemon's options.
     pub setup: pluto_whack::report::SetupFacts,
+    /// `--ikeport`: where connections that name no port of their own start.
+    pub ike_port: u16,
     /// `--natikeport`.
     pub nat_port: u16,
     /// `--keep-alive`.

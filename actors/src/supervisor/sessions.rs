@@ -21,6 +21,9 @@ use pluto_whack::codes;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// Of connections that name no port of their own.
+const IKE_PORT: u16 = 500;
+
 impl Supervisor {
     /// Starts the actor of an IKE SA.
     pub(super) fn start_ike(
@@ -332,9 +335,12 @@ impl Handler<StartIke> for Supervisor {
                 "we cannot identify ourselves with either end of this connection",
             );
         };
-        let Some((local, remote)) = connection.endpoints() else {
+        let Some((mut local, remote)) = connection.endpoints() else {
             return refuse(codes::NOPEERIP, "cannot initiate: the peer's address is not known");
         };
+        if local.port() == IKE_PORT {
+            local.set_port(self.settings.ike_port);
+        }
         let children = connection.child_policies();
         let policy = self.as_the_kernel_can(policy);
         // On an IKE SA that stands already, a Child SA costs one exchange.
