@@ -495,6 +495,9 @@ pub struct ChildUp {
     pub remote_ts: Vec<Selector>,
     /// Who the peer has proved to be.
     pub remote_id: Id,
+    /// The lower one of the two nonces that its keys come from: by it both ends choose one of
+    /// two that were made at once.
+    pub lowest_nonce: Arc<[u8]>,
 }
 
 /// Facts of an established IKE SA.

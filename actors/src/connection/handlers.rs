@@ -5,21 +5,15 @@ use actix::{Context, Handler};
 use pluto_connections::routing::{Routing, RoutingEvent};
 use pluto_connections::{Kind, SerialNo};
 use pluto_messages::{
-    ChildCameUp, ChildSaSuperseded, ChildWentDown, ConnectionChanged, ConnectionDescription,
-    DescribeConnection, IkeNews, Initiate, OrderSa, Retire, SetRouted, TakeChildDown, TakeDown,
-    TrafficWaits,
+    ChildCameUp, ChildWentDown, ConnectionChanged, ConnectionDescription, DescribeConnection,
+    IkeNews, Initiate, OrderSa, Retire, SetRouted, TakeChildDown, TakeDown, TrafficWaits,
 };
 use pluto_states::{DownReason, Finish, Level, Request};
 use pluto_whack::codes;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Two Child SAs for the same traffic that come up within this time are those of two ends that
-/// began at once (RFC 7296, 2.8): neither end may guess which one the other keeps.
-const CROSSING: Duration = Duration::from_secs(1);
 
 impl ConnectionActor {
-    fn tell_supervisor<M>(&self, message: M)
+    pub(super) fn tell_supervisor<M>(&self, message: M)
     where
         M: actix::Message<Result: Send> + Send + 'static,
         crate::supervisor::Supervisor: Handler<M>,
@@ -239,15 +233,7 @@ impl Handler<ChildCameUp> for ConnectionActor {
         // One that is down stays known until updown is done with it.
         let old = self.child.replace(Arc::clone(&up));
         if let Some(old) = old.filter(|old| self.forgetting != Some(old.child)) {
-            let same = old.local_ts == up.local_ts && old.remote_ts == up.remote_ts;
-            let another_ike = up.replaces.is_none() && old.ike != up.ike;
-            if same && another_ike && now.since(since) >= CROSSING {
-                self.log(
-                    Level::Info,
-                    &format!("Child SA {} is superseded by {}", old.child, up.child),
-                );
-                self.tell_supervisor(ChildSaSuperseded(old.child));
-            }
+            self.meets(&old, &up, now.since(since), ctx);
             self.others.push(old.child);
             self.standing.push(old);
         }

@@ -4,6 +4,7 @@
 //! updown, the next attempt) is a queue that is worked off in order, one piece at a time,
 //! without holding up anybody.
 
+mod crossing;
 mod handlers;
 mod steps;
 

@@ -383,6 +383,7 @@ pub(crate) fn install(
         local_ts: settled.local_ts.clone(),
         remote_ts: settled.remote_ts.clone(),
         remote_id: Id::clone(proof.remote_id()),
+        lowest_nonce: source.ni.min(source.nr).into(),
     }));
     let install = Box::new(ChildInstall {
         child: serial,

@@ -24,6 +24,8 @@ pub enum Fate {
     Lost,
     /// It arrives twice.
     Twice,
+    /// It arrives at this time, since the network began, or at once when that is over.
+    At(Duration),
 }
 
 /// A datagram that was sent.
@@ -139,14 +141,18 @@ impl Wire {
         let (from, to) = (sent.from, sent.to);
         state.sent.push(sent);
         let copies = match fate {
-            Fate::Arrives => 1,
+            Fate::Arrives | Fate::At(_) => 1,
             Fate::Lost => 0,
             Fate::Twice => 2,
+        };
+        let takes = match fate {
+            Fate::At(at) => at.saturating_sub(state.began.elapsed()),
+            _ => DELAY,
         };
         for _ in 0..copies {
             let (wire, bytes) = (self.clone(), bytes.clone());
             actix_rt::spawn(async move {
-                tokio::time::sleep(DELAY).await;
+                tokio::time::sleep(takes).await;
                 wire.deliver(from, to, bytes);
             });
         }
