@@ -3,10 +3,8 @@
 use crate::faults::Place;
 use crate::ike_sa::IkeSaActor;
 use crate::shell::Shell;
-use actix::{Actor, Addr, Context, Handler, Message, ResponseFuture};
-use pluto_messages::{
-    ChildDescription, ChildExpired, ChildOrder, DescribeChildSa, LifetimeOver, Order, ReadCounters,
-};
+use actix::{Actor, Addr, Context, Handler, Message};
+use pluto_messages::{ChildExpired, ChildOrder, LifetimeOver, Order};
 use pluto_states::ChildUp;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -57,22 +55,5 @@ impl Handler<LifetimeOver> for ChildSaActor {
     fn handle(&mut self, msg: LifetimeOver, _: &mut Self::Context) {
         self.shell.faults.at(Place::ChildSa(self.up.child));
         self.ike.do_send(ChildExpired { child: self.up.child, hard: msg.hard });
-    }
-}
-
-impl Handler<DescribeChildSa> for ChildSaActor {
-    type Result = ResponseFuture<Option<ChildDescription>>;
-
-    fn handle(&mut self, msg: DescribeChildSa, _: &mut Self::Context) -> Self::Result {
-        self.shell.faults.at(Place::ChildSa(self.up.child));
-        let up = Arc::clone(&self.up);
-        let counters = msg.counters.then(|| self.shell.kernel.send(ReadCounters(self.up.child.0)));
-        Box::pin(async move {
-            let counters = match counters {
-                Some(answer) => crate::kernel::judge(answer.await).ok(),
-                None => None,
-            };
-            Some(ChildDescription { up, counters })
-        })
     }
 }

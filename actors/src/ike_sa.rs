@@ -387,12 +387,12 @@ impl Handler<MappingChanged> for IkeSaActor {
 }
 
 impl Handler<DescribeIkeSa> for IkeSaActor {
-    type Result = IkeSaDescription;
-    fn handle(&mut self, _: DescribeIkeSa, _: &mut Self::Context) -> IkeSaDescription {
-        IkeSaDescription {
+    type Result = ();
+    fn handle(&mut self, msg: DescribeIkeSa, _: &mut Self::Context) {
+        msg.0.give(IkeSaDescription {
             summary: self.sa.summary(),
             panics: self.panics,
             now: self.shell.clock.now(),
-        }
+        });
     }
 }

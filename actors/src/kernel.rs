@@ -7,12 +7,12 @@ use actix::{Actor, ActorFuture, AsyncContext, Context, Handler, MailboxError, Re
 use pluto_connections::Selector;
 use pluto_kernel::esp::EspEvents;
 use pluto_kernel::{
-    Events, Kernel, KernelError, KernelEvent, SaKeys, SaPairSpec, Traffic, TrafficPair,
+    Counters, Events, Kernel, KernelError, KernelEvent, SaKeys, SaPairSpec, Traffic, TrafficPair,
 };
 use pluto_messages::{
     AllocateSpi, ChangeRoutes, DescribeKernel, Escalated, Fault, FlushKernel, InstallInboundSa,
     InstallOutboundSa, InstallSaPair, KernelAnswer, KernelDescription, KernelTells, ListAddresses,
-    MoveSaPair, ReadCounters, RemoveSaPair, RouteTo, SetPolicies,
+    MoveSaPair, ReadCounters, ReadManyCounters, RemoveSaPair, RouteTo, SetPolicies,
 };
 use pluto_states::{ChildInstall, KernelFault};
 use std::net::IpAddr;
@@ -177,6 +177,14 @@ impl Handler<ChangeRoutes> for KernelActor {
             }
             Ok(())
         })
+    }
+}
+
+impl Handler<ReadManyCounters> for KernelActor {
+    type Result = Result<Vec<Option<Counters>>, Fault>;
+
+    fn handle(&mut self, msg: ReadManyCounters, _: &mut Self::Context) -> Self::Result {
+        self.service.call(|core| msg.0.iter().map(|child| core.counters(*child).ok()).collect())
     }
 }
 

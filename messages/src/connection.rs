@@ -1,6 +1,6 @@
 //! What a connection receives.
 
-use crate::Reporter;
+use crate::{Answer, Reporter};
 use actix::Message;
 use pluto_connections::{Connection, SerialNo};
 use pluto_states::{ChildUp, DownReason, Finish};
@@ -105,12 +105,12 @@ pub struct TrafficWaits {
 }
 
 /// A question for listings.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "ConnectionDescription")]
-pub struct DescribeConnection;
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct DescribeConnection(pub Answer<ConnectionDescription>);
 
 /// An answer for listings.
-#[derive(Debug, Clone, actix::dev::MessageResponse)]
+#[derive(Debug, Clone)]
 pub struct ConnectionDescription {
     /// Its routing state.
     pub routing: pluto_connections::routing::Routing,

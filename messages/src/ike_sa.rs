@@ -1,5 +1,6 @@
 //! What an IKE SA receives.
 
+use crate::Answer;
 use actix::Message;
 use pluto_states::{Datagram, IkeSaSummary, Request};
 
@@ -34,12 +35,12 @@ pub struct MappingChanged {
 }
 
 /// A question for listings.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "IkeSaDescription")]
-pub struct DescribeIkeSa;
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct DescribeIkeSa(pub Answer<IkeSaDescription>);
 
 /// An answer for listings.
-#[derive(Debug, Clone, actix::dev::MessageResponse)]
+#[derive(Debug, Clone)]
 pub struct IkeSaDescription {
     /// Facts.
     pub summary: IkeSaSummary,

@@ -56,6 +56,11 @@ pub struct SetPolicies {
 #[rtype(result = "KernelAnswer<Counters>")]
 pub struct ReadCounters(pub u64);
 
+/// Read those of several; none where there are none, or they cannot be read.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<Option<Counters>>, Fault>")]
+pub struct ReadManyCounters(pub Vec<u64>);
+
 /// Change routes or source addresses: all of them, or none (what was done is undone).
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "KernelAnswer<()>")]

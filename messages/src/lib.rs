@@ -1,6 +1,7 @@
 //! The messages that actors receive: one file per receiving actor; structs and their
 //! replies, no logic. Messages down the tree are orders, messages up tell what happened.
 
+mod answers;
 mod child_sa;
 mod connection;
 mod dns;
@@ -13,6 +14,7 @@ mod secrets;
 mod supervisor;
 mod updown;
 
+pub use answers::*;
 pub use child_sa::*;
 pub use connection::*;
 pub use dns::*;

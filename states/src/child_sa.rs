@@ -29,7 +29,7 @@ pub struct ChildSa {
     /// Where it is in its life.
     pub state: ChildState,
     /// Its facts, once it is established.
-    pub up: Option<Box<ChildUp>>,
+    pub up: Option<Arc<ChildUp>>,
     /// Deadlines by name: `REKEY`, `REPLACE`, `EXPIRE`.
     pub deadlines: Vec<(&'static str, Instant)>,
 }
@@ -77,7 +77,7 @@ impl Child {
         ChildSa {
             serial: self.serial,
             state: self.state,
-            up: self.up.as_ref().map(|up| Box::new(ChildUp::clone(up))),
+            up: self.up.clone(),
             deadlines: self.life.listed(),
         }
     }

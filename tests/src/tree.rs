@@ -243,7 +243,7 @@ impl Host {
 
     /// A counter of `--globalstatus`; 0 when there is none of that name.
     pub async fn counter(&self, name: &str) -> u64 {
-        let request = Request::Listing { what: Listing::GlobalStatus, name: None };
+        let request = Request::Listing { what: Listing::GlobalStatus, name: None, text: false };
         let counter = |item: &Item| match item {
             Item::Counter(counter) if counter.name == name => Some(counter.value),
             _ => None,
@@ -366,6 +366,7 @@ impl Whack {
                 match reply {
                     Reply::Line { text, .. } => lines.push(text),
                     Reply::Item { item } => items.push(*item),
+                    Reply::Text { text } => lines.extend(text.lines().map(ToString::to_string)),
                     Reply::Prompt { .. } | Reply::End { .. } => {}
                 }
             }

@@ -22,7 +22,7 @@ async fn remote_access(seed: u64) -> Pair {
 }
 
 async fn pools(host: &Host) -> Vec<AddressPoolFacts> {
-    let listing = Request::Listing { what: Listing::AddressPoolStatus, name: None };
+    let listing = Request::Listing { what: Listing::AddressPoolStatus, name: None, text: false };
     let items = host.order(listing).await.items;
     let pool = |item| if let Item::AddressPool(facts) = item { Some(facts) } else { None };
     items.into_iter().filter_map(pool).collect()

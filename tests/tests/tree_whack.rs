@@ -54,7 +54,7 @@ impl Daemon {
 }
 
 fn status() -> Request {
-    Request::Listing { what: Listing::Status, name: None }
+    Request::Listing { what: Listing::Status, name: None, text: false }
 }
 
 fn initiate(name: &str) -> Request {

@@ -128,6 +128,8 @@ struct Answer<'a> {
     out: &'a mut dyn Write,
     text: Text,
     document: Option<Document>,
+    /// The daemon has made the text.
+    made: bool,
     buffer: String,
     status: ExitStatus,
 }
@@ -135,14 +137,14 @@ struct Answer<'a> {
 impl<'a> Answer<'a> {
     fn new(run: &'a WhackRun, request: &'a Request, out: &'a mut dyn Write) -> Self {
         let (text, document) = match request {
-            Request::Listing { what, name } => (
+            Request::Listing { what, name, .. } => (
                 Text::new(*what, name.is_some()),
                 run.json.then(|| Document::new(*what, name.clone())),
             ),
             _ => (Text::new(crate::Listing::BriefStatus, false), None),
         };
         let (buffer, status) = (String::new(), ExitStatus::default());
-        Self { run, request, out, text, document, buffer, status }
+        Self { run, request, out, text, document, made: false, buffer, status }
     }
 
     fn receive(&mut self, stream: &mut (impl Read + Write)) -> Result<u8, ClientError> {
@@ -160,6 +162,10 @@ impl<'a> Answer<'a> {
             }
             lines.push(chunk.get(..length).unwrap_or_default());
             while let Some(line) = lines.next_line().map_err(ClientError::Answer)? {
+                if let Some(text) = frame::decode_text(line) {
+                    self.text(&text)?;
+                    continue;
+                }
                 let reply = frame::decode_reply(line).map_err(ClientError::Answer)?;
                 if let Some(status) = self.reply(reply, stream)? {
                     return Ok(status);
@@ -190,6 +196,7 @@ impl<'a> Answer<'a> {
                 Some(document) => document.add(*item),
                 None => self.text.item(&item, &mut self.buffer),
             },
+            Reply::Text { text } => self.text(&text)?,
             Reply::Prompt { code, text } => {
                 self.print()?;
                 let answer = match code {
@@ -208,13 +215,22 @@ impl<'a> Answer<'a> {
         Ok(None)
     }
 
+    /// A piece of a listing that the daemon has made.
+    fn text(&mut self, text: &str) -> Result<(), ClientError> {
+        if self.document.is_none() {
+            self.made = true;
+            render::sanitize(text, &mut self.buffer);
+        }
+        if self.buffer.len() >= PRINT_AT { self.print() } else { Ok(()) }
+    }
+
     fn end(&mut self) -> Result<u8, ClientError> {
         if let Some(document) = &self.document {
             let json = serde_json::to_string(document)
                 .map_err(|error| ClientError::Output(io::Error::other(error)))?;
             self.buffer.push_str(&json);
             self.buffer.push('\n');
-        } else {
+        } else if !self.made {
             self.text.finish(&mut self.buffer);
         }
         self.print()?;

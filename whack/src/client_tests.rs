@@ -76,6 +76,20 @@ fn a_listing_succeeds_and_is_rendered() {
 }
 
 #[test]
+fn a_listing_that_the_daemon_has_rendered_is_printed_as_it_is_but_for_control_characters() {
+    let answer = replies(&[
+        Reply::text("\"west\"\n\u{1b}[2J é\n".into()),
+        Reply::text("more\n".into()),
+        Reply::End { code: 0 },
+    ]);
+    let (result, out, read) = against("--status", answer);
+    assert_eq!((result.unwrap(), out.as_str()), (0, "\"west\"\n?[2J é\nmore\n"));
+    assert!(read[0].contains("\"text\":true"), "{read:?}");
+    let (_, _, read) = against("--status --json", replies(&[Reply::End { code: 0 }]));
+    assert!(read[0].contains("\"text\":false"), "{read:?}");
+}
+
+#[test]
 fn json_is_one_document_of_the_same_facts() {
     let answer = replies(&[
         Reply::item(ChildSaFacts { serial: 2, ..ChildSaFacts::default() }),

@@ -6,6 +6,7 @@
 use crate::{Reply, Request, request::PROTOCOL_VERSION};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt;
 
 /// Longest request in octets, without its line feed.
@@ -177,6 +178,17 @@ pub fn decode_reply(line: &[u8]) -> Result<Reply, FrameError> {
         }
         _ => FrameError::NotJson { why: error.to_string() },
     })
+}
+
+/// The text of a line that is a [`Reply::Text`]; none when it is another reply, or is to be
+/// looked at by [`decode_reply`]. A long listing is nearly all such lines.
+#[must_use]
+pub fn decode_text(line: &[u8]) -> Option<Cow<'_, str>> {
+    let rest = line.strip_prefix(br#"{"reply":"text","text":"#)?.strip_suffix(b"}")?;
+    // What is not one JSON string is refused there.
+    #[derive(Deserialize)]
+    struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+    serde_json::from_slice::<Borrowed<'_>>(rest).ok().map(|text| text.0)
 }
 
 fn line(message: &impl Serialize) -> Vec<u8> {

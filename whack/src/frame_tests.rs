@@ -21,7 +21,7 @@ fn requests_survive_the_wire() {
         Request::Listen,
         Request::Add { connection: spec, replace: true },
         Request::DeleteState { serial: SerialNo(7) },
-        Request::Listing { what: Listing::ShowStates, name: None },
+        Request::Listing { what: Listing::ShowStates, name: None, text: false },
         Request::Initiate {
             name: "west".into(),
             remote_host: Some("192.0.2.2".into()),
@@ -74,7 +74,7 @@ fn unknown_fields_are_ignored() {
 
 #[test]
 fn another_version_may_only_ask_for_status_and_shutdown() {
-    let status = Request::Listing { what: Listing::Status, name: None };
+    let status = Request::Listing { what: Listing::Status, name: None, text: false };
     assert_eq!(decode(r#"{"version":2,"command":"listing","what":"status"}"#), Ok(status));
     assert_eq!(
         decode(r#"{"version":2,"command":"shutdown"}"#),
@@ -97,6 +97,20 @@ fn garbage_is_refused() {
     assert_eq!(decode_request(&long), Err(FrameError::TooLong { limit: MAX_REQUEST }));
     let deep = "{\"version\":".to_owned() + &"[".repeat(100_000);
     assert!(decode(&deep).is_err());
+}
+
+#[test]
+fn text_is_read_with_the_shortest_way_or_the_other_one() {
+    for text in ["", "plain\n", "\"west\" \\ \u{1} é\n\n"] {
+        let line = encode_reply(&Reply::text(text.into()));
+        let line = line.strip_suffix(b"\n").unwrap();
+        assert_eq!(decode_text(line).as_deref(), Some(text));
+        assert_eq!(decode_reply(line), Ok(Reply::text(text.into())));
+    }
+    for other in [r#"{"reply":"line","code":0,"text":"x"}"#, r#"{"reply":"text","text":"x","y":1}"#]
+    {
+        assert_eq!(decode_text(other.as_bytes()), None);
+    }
 }
 
 #[test]

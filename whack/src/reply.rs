@@ -79,6 +79,12 @@ pub enum Reply {
         /// The fact.
         item: Box<Item>,
     },
+    /// A piece of a listing's text: whole lines, each with its line feed, made safe for a
+    /// terminal.
+    Text {
+        /// The lines.
+        text: String,
+    },
     /// The request has been carried out, or has failed.
     End {
         /// See [`codes`].
@@ -99,6 +105,12 @@ impl Reply {
         Self::Line { code, text: text.into() }
     }
 
+    /// A piece of a listing's text.
+    #[must_use]
+    pub fn text(text: String) -> Self {
+        Self::Text { text }
+    }
+
     /// A fact of a listing.
     #[must_use]
     pub fn item(item: impl Into<Item>) -> Self {
@@ -110,7 +122,7 @@ impl Reply {
     pub fn code(&self) -> u16 {
         match self {
             Self::Line { code, .. } | Self::End { code } => *code,
-            Self::Prompt { .. } | Self::Item { .. } => codes::LOG,
+            Self::Prompt { .. } | Self::Item { .. } | Self::Text { .. } => codes::LOG,
         }
     }
 }

@@ -136,13 +136,16 @@ pub enum Request {
         /// Its address or name.
         address: String,
     },
-    /// A listing: answered by [`Reply::Item`](crate::Reply::Item)s.
+    /// A listing: answered by [`Reply::Item`](crate::Reply::Item)s, or as text.
     Listing {
         /// Which.
         what: Listing,
         /// Only what belongs to this connection.
         #[serde(default)]
         name: Option<String>,
+        /// As [`Reply::Text`](crate::Reply::Text), where the daemon can.
+        #[serde(default)]
+        text: bool,
     },
     /// Stops the daemon; the reply ends when the socket closes.
     Shutdown {

@@ -351,10 +351,10 @@ impl Handler<TrafficWaits> for ConnectionActor {
 }
 
 impl Handler<DescribeConnection> for ConnectionActor {
-    type Result = ConnectionDescription;
+    type Result = ();
 
-    fn handle(&mut self, _: DescribeConnection, _: &mut Self::Context) -> ConnectionDescription {
-        ConnectionDescription {
+    fn handle(&mut self, msg: DescribeConnection, _: &mut Self::Context) {
+        msg.0.give(ConnectionDescription {
             routing: self.routing,
             wishes: self.wishes,
             negotiating_ike: self.negotiating,
@@ -362,6 +362,6 @@ impl Handler<DescribeConnection> for ConnectionActor {
             established_child: self.child.as_ref().map(|child| child.child),
             revival: self.next_attempt.as_ref().map(|(attempt, _)| *attempt),
             failure: self.failure.clone(),
-        }
+        });
     }
 }

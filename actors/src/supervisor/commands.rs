@@ -62,7 +62,9 @@ impl Supervisor {
             | Request::DownChild { .. } => self.order_sa(&request, &reporter, ctx),
             Request::Delete { name } => self.delete(&name, &reporter),
             Request::DeleteState { serial } => self.delete_state(serial, &reporter),
-            Request::Listing { what, name } => self.list(what, name, reporter, ctx),
+            Request::Listing { what, name, text } => {
+                self.list(what, name.as_deref(), text, reporter)
+            }
             Request::Shutdown { leave_state } => {
                 self.root.do_send(Shutdown { leave_state, reporter: Some(reporter) });
             }

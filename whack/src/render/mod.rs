@@ -101,6 +101,47 @@ fn expected(what: Listing, named: bool) -> &'static [Section] {
     }
 }
 
+/// Lines of items that follow each other in one section, without its heading: a part of a
+/// listing that can be made before the parts in front of it.
+#[derive(Debug)]
+pub struct Block {
+    section: Section,
+    lines: String,
+}
+
+impl Block {
+    /// What these items of a listing say, in their order.
+    #[must_use]
+    pub fn of(what: Listing, items: impl IntoIterator<Item = Item>) -> Vec<Self> {
+        let mut text = Text::new(what, false);
+        let mut blocks: Vec<Self> = Vec::new();
+        for item in items {
+            let section = Section::of(&item);
+            let mut lines = match blocks.pop() {
+                Some(last) if last.section == section => last.lines,
+                Some(last) => {
+                    blocks.push(last);
+                    String::new()
+                }
+                None => String::new(),
+            };
+            // Writing to a String cannot fail.
+            let _ = text.lines(&item, &mut lines);
+            if !lines.is_empty() {
+                blocks.push(Self { section, lines });
+            }
+        }
+        for block in &mut blocks {
+            if !is_harmless(&block.lines) {
+                let mut lines = String::with_capacity(block.lines.len());
+                sanitize(&block.lines, &mut lines);
+                block.lines = lines;
+            }
+        }
+        blocks
+    }
+}
+
 /// Renders a listing's items.
 #[derive(Debug)]
 pub struct Text {
@@ -129,6 +170,12 @@ impl Text {
         }
         self.enter(Section::of(item), out);
         sanitize(&lines, out);
+    }
+
+    /// Writes lines that were made before.
+    pub fn block(&mut self, block: &Block, out: &mut String) {
+        self.enter(block.section, out);
+        out.push_str(&block.lines);
     }
 
     /// Writes what is left to say at the end.
@@ -216,11 +263,21 @@ impl Text {
 /// a terminal must not obey them.
 pub fn sanitize(lines: &str, out: &mut String) {
     let harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
-    if lines.chars().all(harmless) {
+    if is_harmless(lines) {
         out.push_str(lines);
     } else {
         out.extend(lines.chars().map(|c| if harmless(c) { c } else { '?' }));
     }
+}
+
+/// Whether there is nothing but ASCII without control characters; other characters are
+/// looked at one by one.
+fn is_harmless(lines: &str) -> bool {
+    // Without an early end it is done many octets at a time.
+    let bad = lines.bytes().map(|octet| {
+        u32::from(octet >= 0x7f) | u32::from((octet < 0x20) & (octet != b'\n') & (octet != b'\t'))
+    });
+    bad.fold(0, |all, bad| all | bad) == 0
 }
 
 /// One line of text from the daemon as it is printed: control characters and line feeds

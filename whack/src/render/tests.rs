@@ -7,6 +7,20 @@ fn render(what: Listing, items: &[Item]) -> String {
         text.item(item, &mut out);
     }
     text.finish(&mut out);
+    // The daemon makes parts on their own, cut anywhere.
+    for most in [1, 2, 1_000] {
+        let (mut text, mut parts) = (Text::new(what, false), String::new());
+        for some in items.chunks(most) {
+            if what != Listing::ListPsks && what != Listing::ListAll {
+                let blocks = Block::of(what, some.iter().cloned());
+                blocks.iter().for_each(|block| text.block(block, &mut parts));
+            } else {
+                some.iter().for_each(|item| text.item(item, &mut parts));
+            }
+        }
+        text.finish(&mut parts);
+        assert_eq!(parts, out);
+    }
     out
 }
 

@@ -174,7 +174,9 @@ impl Said {
             Command::RereadAll => Request::RereadAll,
             Command::PurgeOcsp => Request::PurgeOcsp,
             Command::ClearStats => Request::ClearStats,
-            Command::Listing(what) => Request::Listing { what, name: self.name.clone() },
+            Command::Listing(what) => {
+                Request::Listing { what, name: self.name.clone(), text: !self.json }
+            }
             Command::Shutdown => Request::Shutdown { leave_state: self.leave_state },
         });
         Ok(())

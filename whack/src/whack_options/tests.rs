@@ -217,11 +217,11 @@ fn commands_without_a_connection_become_requests() {
         ("--clearstats", Request::ClearStats),
         ("--shutdown", Request::Shutdown { leave_state: false }),
         ("--shutdown --leave-state", Request::Shutdown { leave_state: true }),
-        ("--status", Request::Listing { what: Listing::Status, name: None }),
-        ("--statestatus", Request::Listing { what: Listing::ShowStates, name: None }),
+        ("--status", Request::Listing { what: Listing::Status, name: None, text: true }),
+        ("--statestatus", Request::Listing { what: Listing::ShowStates, name: None, text: true }),
         (
             "--trafficstatus --name west",
-            Request::Listing { what: Listing::TrafficStatus, name: Some(name()) },
+            Request::Listing { what: Listing::TrafficStatus, name: Some(name()), text: true },
         ),
         (
             "--keyid @west --addkey --pubkeyrsa 0sAQ==",

@@ -73,7 +73,7 @@ pub(super) fn facts(view: &ConnectionView, g: &Gathered) -> ConnectionFacts {
         ike_algorithms: status.ike_proposals,
         ike_algorithm_newest: ike.and_then(|ike| ike.live.summary.suite.as_ref().map(describe_ike)),
         esp_algorithms: status.child_proposals,
-        esp_algorithm_newest: child.map(|child| describe_child(&child.live.up.suite)),
+        esp_algorithm_newest: child.map(|child| describe_child(&child.up.suite)),
         ipsec_protocol: status.protocol,
         pfs: status.pfs,
         ..ConnectionFacts::default()

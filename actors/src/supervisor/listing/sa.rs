@@ -78,8 +78,8 @@ pub(super) fn larval(view: &IkeView, _: &Gathered) -> Vec<ChildSaFacts> {
 
 /// An established Child SA.
 pub(super) fn child(view: &ChildView, g: &Gathered) -> ChildSaFacts {
-    let up = &view.live.up;
-    let counters = view.live.counters.unwrap_or_default();
+    let up = &view.up;
+    let counters = view.counters.unwrap_or_default();
     let parent = g.parent(view.serial);
     let known = parent
         .and_then(|ike| ike.live.summary.children.iter().find(|child| child.serial == view.serial));

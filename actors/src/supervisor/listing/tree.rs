@@ -1,18 +1,10 @@
 //! The supervision tree.
 
 use super::{ChildView, ConnectionView, Gathered, IkeView};
-use pluto_whack::report::{ActorFacts, ActorKind, Item};
-
-/// Every actor, from the top.
-pub(super) fn facts(g: &Gathered) -> impl Iterator<Item = Item> {
-    let fixed = fixed(g).into_iter();
-    let connections = g.connections.iter().map(connection);
-    let (ikes, children) = (g.ikes.iter().map(ike), g.children.iter().map(child));
-    fixed.chain(connections).chain(ikes).chain(children).map(Item::from)
-}
+use pluto_whack::report::{ActorFacts, ActorKind};
 
 /// Those that are always there.
-fn fixed(g: &Gathered) -> Vec<ActorFacts> {
+pub(super) fn fixed(g: &Gathered) -> Vec<ActorFacts> {
     let plain = |actor: ActorKind, name: &str, restarts: u64| ActorFacts {
         actor,
         name: name.to_string(),
@@ -35,7 +27,7 @@ fn fixed(g: &Gathered) -> Vec<ActorFacts> {
     all
 }
 
-fn connection(view: &ConnectionView) -> ActorFacts {
+pub(super) fn connection(view: &ConnectionView) -> ActorFacts {
     ActorFacts {
         actor: ActorKind::Connection,
         serial: Some(view.connection.serial().0),
@@ -47,7 +39,7 @@ fn connection(view: &ConnectionView) -> ActorFacts {
     }
 }
 
-fn ike(view: &IkeView) -> ActorFacts {
+pub(super) fn ike(view: &IkeView) -> ActorFacts {
     ActorFacts {
         actor: ActorKind::IkeSa,
         serial: Some(view.serial.0),
@@ -59,11 +51,11 @@ fn ike(view: &IkeView) -> ActorFacts {
     }
 }
 
-fn child(view: &ChildView) -> ActorFacts {
+pub(super) fn child(view: &ChildView) -> ActorFacts {
     ActorFacts {
         actor: ActorKind::ChildSa,
         serial: Some(view.serial.0),
-        name: view.live.up.policy.log_name.to_string(),
+        name: view.up.policy.log_name.to_string(),
         state: "established Child SA".to_string(),
         age_s: view.age_s,
         ..ActorFacts::default()
