@@ -22,6 +22,11 @@ pub struct ChildSaActor {
 #[rtype(result = "()")]
 pub struct NewParent(pub Addr<IkeSaActor>, pub Arc<ChildUp>);
 
+/// Its SAs are between other addresses.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Moved(pub Arc<ChildUp>);
+
 impl ChildSaActor {
     /// For an established Child SA.
     #[must_use]
@@ -39,6 +44,13 @@ impl Handler<NewParent> for ChildSaActor {
     fn handle(&mut self, msg: NewParent, _: &mut Self::Context) {
         self.ike = msg.0;
         self.up = msg.1;
+    }
+}
+
+impl Handler<Moved> for ChildSaActor {
+    type Result = ();
+    fn handle(&mut self, msg: Moved, _: &mut Self::Context) {
+        self.up = msg.0;
     }
 }
 

@@ -74,6 +74,8 @@ pub fn tunnel(connection: &Connection, child: Option<&ChildUp>, wishes: Wishes) 
         |selectors: &[Selector]| selectors.iter().flat_map(|s| s.addresses.prefixes()).collect();
     let transport = child.is_some_and(|up| up.mode == pluto_connections::IpsecMode::Transport);
     let given = received(child);
+    // A tunnel that has moved is no longer where the connection says.
+    let here = child.is_none_or(|up| Some(up.local.ip()) == connection.local_address());
     // Only a script reads it, and it costs more than the rest of a verb.
     let environment = match connection.updown() {
         Updown::Command(_) => {
@@ -86,8 +88,8 @@ pub fn tunnel(connection: &Connection, child: Option<&ChildUp>, wishes: Wishes) 
         environment,
         me,
         peer,
-        next_hop: connection.nexthop(),
-        interface: connection.interface().map(ToString::to_string),
+        next_hop: connection.nexthop().filter(|_| here),
+        interface: connection.interface().filter(|_| here).map(ToString::to_string),
         my_client: prefixes(&mine),
         peer_client: prefixes(&peers),
         host,
@@ -97,6 +99,7 @@ pub fn tunnel(connection: &Connection, child: Option<&ChildUp>, wishes: Wishes) 
         metric: connection.metric(),
         mtu: connection.mtu(),
         transport,
+        moving: false,
     }
 }
 
@@ -170,7 +173,7 @@ fn environment(
     let mut v = Variables(Vec::with_capacity(64));
     let transport = child.is_some_and(|up| up.mode == pluto_connections::IpsecMode::Transport);
     let family = |v6: bool| if v6 { "ipv6" } else { "ipv4" };
-    let me = connection.local_address();
+    let me = child.map(|up| up.local.ip()).or_else(|| connection.local_address());
     v.set("PLUTO_CONNECTION", connection.name());
     v.set("PLUTO_CONNECTION_TYPE", if transport { "transport" } else { "tunnel" });
     v.set("PLUTO_VIRT_INTERFACE", "NULL");
@@ -202,7 +205,9 @@ fn environment(
     v.set("PLUTO_CONN_KIND", kind);
     v.set("PLUTO_CONN_ADDRFAMILY", family(me.is_some_and(|me| me.is_ipv6())));
     v.set("XAUTH_FAILED", 0);
-    v.set_if("PLUTO_MY_SOURCEIP", source_ip(connection, received(child), v6));
+    let source = source_ip(connection, received(child), v6);
+    v.set_if("PLUTO_MY_SOURCEIP", source);
+    v.set_if("PLUTO_MOBIKE_EVENT", child.and(source).map(|_| ""));
     v.set("PLUTO_IS_PEER_CISCO", 0);
     let given = received(child);
     let dns = given.filter(|given| !given.ignore_dns);

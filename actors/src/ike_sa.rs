@@ -22,6 +22,7 @@ use pluto_states::{
     Level, Outbox, Output, Request,
 };
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -289,6 +290,12 @@ impl IkeSaActor {
                     actor.step(Input::KernelDone(KernelResult::LastHeard(ago)), ctx);
                 }));
             }
+            KernelRequest::SourcesFor(remotes) => {
+                let answer = sources(self.shell.kernel.clone(), remotes);
+                ctx.spawn(answer.into_actor(self).map(|sources, actor, ctx| {
+                    actor.step(Input::KernelDone(KernelResult::Sources(sources)), ctx);
+                }));
+            }
             KernelRequest::Remove(child) => {
                 self.shell.kernel.do_send(pluto_messages::RemoveSaPair(child.0));
             }
@@ -314,6 +321,19 @@ impl IkeSaActor {
             self.timer = Some((at, handle));
         }
     }
+}
+
+/// From which address of ours each of the peer's is reached.
+async fn sources(
+    kernel: actix::Addr<crate::kernel::KernelActor>,
+    remotes: Vec<IpAddr>,
+) -> Vec<(IpAddr, Option<IpAddr>)> {
+    let mut sources = Vec::with_capacity(remotes.len());
+    for remote in remotes {
+        let answer = crate::kernel::judge(kernel.send(pluto_messages::RouteTo(remote)).await);
+        sources.push((remote, answer.ok().and_then(|answer| answer.source)));
+    }
+    sources
 }
 
 /// How long ago something last came in through any of these Child SAs.
@@ -355,7 +375,7 @@ impl Handler<Order> for IkeSaActor {
         let request = msg.0;
         if let Some(successor) = self.successor {
             let serial = match &request {
-                Request::Shutdown | Request::Abandon => {
+                Request::Shutdown | Request::Abandon | Request::LocalAddresses(_) => {
                     return self.step(Input::Request(request), ctx);
                 }
                 Request::DeleteChild(child) | Request::RekeyChild(child) => *child,

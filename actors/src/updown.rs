@@ -135,7 +135,12 @@ async fn native(
     facts: Box<Facts>,
 ) -> UpdownDone {
     let change = if verb == Verb::Unroute {
-        routes.borrow_mut().drop_all(facts.connection)
+        let mut book = routes.borrow_mut();
+        if facts.moving {
+            book.drop_routes(facts.connection)
+        } else {
+            book.drop_all(facts.connection)
+        }
     } else if concerns(verb, &facts) {
         let now = match routing(&kernel, &facts).await {
             Ok(now) => now,

@@ -62,6 +62,17 @@ pub struct ChildWentDown {
     pub replaced_by: Option<SerialNo>,
 }
 
+/// MOBIKE: our address for a Child SA is lost or will be another one; what leads through it is
+/// to be undone until [`ChildMoved`].
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct ChildSuspended(pub SerialNo);
+
+/// A Child SA's SAs are between other addresses now: here are its facts.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct ChildMoved(pub Arc<ChildUp>);
+
 /// Its IKE SA has begun (as initiator or once the responder knows whose it is), is
 /// established, or has ended.
 #[derive(Debug, Clone, Message)]

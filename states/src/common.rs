@@ -4,6 +4,7 @@ use crate::child_sa::{Child, Life};
 use crate::fragments::{Fragments, Outgoing, Parcel, Sizes};
 use crate::nat::{NatDetection, Path};
 use crate::protection::{Protection, SealError};
+use crate::v2::mobike::{self, Mobike};
 use crate::v2::outbound::{self, Receiving};
 use crate::window::Window;
 use crate::{
@@ -31,6 +32,12 @@ pub(crate) enum Task {
     Recreate(SerialNo),
     RekeyChild(SerialNo),
     RekeyIke,
+    /// Tell the peer where we are (RFC 4555).
+    UpdateAddresses,
+    /// Tell it our further addresses.
+    TellAddresses,
+    /// Ask whether it is where it says.
+    CheckReturn,
 }
 
 /// Why something is deleted.
@@ -85,6 +92,7 @@ pub(crate) struct Common {
     pub(crate) spis: IkeSpis,
     pub(crate) path: Path,
     pub(crate) nat: NatDetection,
+    pub(crate) mobike: Mobike,
     pub(crate) fragments: Fragments,
     pub(crate) window: Window,
     pub(crate) timers: Timers,
@@ -123,6 +131,7 @@ impl Common {
             spis: IkeSpis::default(),
             path,
             nat: NatDetection::default(),
+            mobike: Mobike::default(),
             fragments: Fragments::default(),
             window: Window::new(),
             timers: Timers::default(),
@@ -291,9 +300,12 @@ impl Cx<'_, '_> {
 
     /// Sends a request and has it sent again until its response comes.
     pub(crate) fn transmit_request(&mut self, exchange: ExchangeType, message: Outgoing) {
-        let policy = self.sa.policy.retransmit;
+        let policy = mobike::patience(self.sa, self.sa.policy.retransmit);
         let first = message.first.clone();
         self.sa.window.request_sent(self.env.now, exchange, message, policy);
+        if let Some(until) = mobike::stranded_until(self.sa, self.env.now) {
+            self.sa.window.hold(until);
+        }
         self.post(self.sa.path, &first);
     }
 
@@ -396,13 +408,18 @@ impl Cx<'_, '_> {
         self.finished(Finish::Failed(why), &DownReason::IkeEnded);
     }
 
-    /// Puts an order into the queue, once; the end of the IKE SA before all others.
+    /// Puts an order into the queue, once; the end of the IKE SA before all others, and then
+    /// where both are.
     pub(crate) fn enqueue(&mut self, task: Task) {
         if self.sa.tasks.contains(&task) || self.sa.tasks.len() >= MAX_TASKS {
             return;
         }
         match task {
             Task::DeleteIke => self.sa.tasks.insert(0, task),
+            Task::UpdateAddresses | Task::CheckReturn => {
+                let first = self.sa.tasks.first() == Some(&Task::DeleteIke);
+                self.sa.tasks.insert(usize::from(first), task);
+            }
             task => self.sa.tasks.push(task),
         }
     }

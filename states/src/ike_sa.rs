@@ -8,6 +8,7 @@ use crate::roaming;
 use crate::v2::established::delete_once;
 use crate::v2::ike_sa_init::initiator as init_i;
 use crate::v2::ike_sa_init::responder::HALF_OPEN;
+use crate::v2::mobike;
 use crate::v2::outbound;
 use crate::v2::receive;
 use crate::v2::state::State;
@@ -76,6 +77,10 @@ pub struct IkeSaSummary {
     pub busy: bool,
     /// What has replaced it, or stays in its place.
     pub replaced_by: Option<SerialNo>,
+    /// Whether both ends support MOBIKE.
+    pub mobike: bool,
+    /// The peer's further addresses.
+    pub remote_addresses: Vec<std::net::IpAddr>,
     /// The message ids of our next request and of the peer's.
     pub message_ids: (u32, u32),
 }
@@ -216,6 +221,8 @@ impl IkeSa {
             children: self.common.children.iter().map(|child| child.summary()).collect(),
             busy: self.state.awaits_us(),
             replaced_by: self.common.replaced_by,
+            mobike: self.common.mobike.is_agreed(),
+            remote_addresses: self.common.mobike.theirs().to_vec(),
             message_ids: (window.next_id().0, window.expected_id().0),
         }
     }
@@ -277,6 +284,10 @@ fn kernel_done(cx: &mut Cx<'_, '_>, state: State, result: KernelResult) -> State
             roaming::mapping(cx, child, remote);
             return state;
         }
+        KernelResult::Sources(answers) => {
+            mobike::sources(cx, &answers);
+            return go_on(cx, state);
+        }
         KernelResult::Moved(child, result) => {
             roaming::moved(cx, child, result);
             return go_on(cx, state);
@@ -334,8 +345,9 @@ fn is_due(deadline: Option<Instant>, now: Instant) -> bool {
 fn timer(cx: &mut Cx<'_, '_>, state: State) -> State {
     let now = cx.now();
     match cx.sa.window.overdue(now) {
-        Some(Overdue::Resend { exchange, message, shrunk, wait }) => {
+        Some(Overdue::Resend { exchange, message, shrunk, resends, wait }) => {
             cx.sa.fragments.shrunk |= shrunk;
+            mobike::try_another(cx, resends, state.looks_for_peer());
             cx.post(cx.sa.path, &message);
             cx.story(StoryEvent::Retransmitting { exchange, wait });
         }
@@ -448,6 +460,10 @@ fn lives(cx: &mut Cx<'_, '_>, state: State) -> State {
 fn order(cx: &mut Cx<'_, '_>, state: State, request: Request) -> State {
     let words = state.words();
     match request {
+        Request::LocalAddresses(ours) => {
+            mobike::addresses(cx, ours);
+            go_on(cx, state)
+        }
         Request::DeleteIke | Request::Shutdown | Request::Abandon => end(cx, state, &request),
         Request::DeleteChild(serial) => {
             cx.enqueue(Task::DeleteChild(serial, Cue::Requested));

@@ -94,6 +94,8 @@ pub enum Request {
     RekeyChild(SerialNo),
     /// Replace the IKE SA.
     RekeyIke,
+    /// This host's addresses that IKE can use; also told when its routes have changed.
+    LocalAddresses(Arc<[IpAddr]>),
 }
 
 /// What an IKE SA wants done, in order.
@@ -333,6 +335,8 @@ pub enum KernelRequest {
     Move(ChildMove),
     /// When something last came in through any of these Child SAs; answered.
     LastHeard(Vec<SerialNo>),
+    /// From which address of ours each of these addresses is reached; answered.
+    SourcesFor(Vec<IpAddr>),
 }
 
 /// Where a Child SA's packets go from now on (RFC 7296, 2.23).
@@ -414,6 +418,8 @@ pub enum KernelResult {
         /// The peer's address and port.
         remote: SocketAddr,
     },
+    /// To `SourcesFor`: each with its source; none: it cannot be reached.
+    Sources(Vec<(IpAddr, Option<IpAddr>)>),
     /// To `LastHeard`: how long ago; none: never, or nobody knows.
     LastHeard(Option<std::time::Duration>),
     /// On its own: a lifetime of this Child SA has run out.
@@ -447,6 +453,16 @@ pub enum ChildEvent {
     },
     /// Both SAs stand in the kernel and the peer agrees.
     Up(Box<ChildUp>),
+    /// Our address for it is lost, or will be another one: what leads through it is to be
+    /// undone until it has moved.
+    Suspended {
+        /// The Child SA.
+        child: SerialNo,
+        /// Its connection.
+        connection: ConnectionSerial,
+    },
+    /// Its SAs are between other addresses now.
+    Moved(Box<ChildUp>),
     /// It has ended or failed.
     Down {
         /// The Child SA.

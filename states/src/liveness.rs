@@ -50,7 +50,7 @@ pub(crate) fn kernel_said(cx: &mut Cx<'_, '_>, ago: Option<Duration>) {
 
 /// Asks the peer, unless it is being asked something already.
 fn check(cx: &mut Cx<'_, '_>) {
-    if !cx.sa.window.is_waiting() {
+    if !cx.sa.window.is_waiting() && !cx.sa.mobike.is_stranded() {
         cx.enqueue(Task::Liveness);
     }
 }

@@ -109,6 +109,17 @@ impl NatDetection {
     }
 }
 
+/// Whether a message has both notifications.
+pub(crate) fn is_announced(payloads: &[Payload]) -> bool {
+    let has = |wanted| hashes(payloads, wanted).next().is_some();
+    has(NotifyType::NAT_DETECTION_SOURCE_IP) && has(NotifyType::NAT_DETECTION_DESTINATION_IP)
+}
+
+/// The hash of our address and port as the sender sees them.
+pub(crate) fn seen(payloads: &[Payload]) -> Option<&[u8]> {
+    hashes(payloads, NotifyType::NAT_DETECTION_DESTINATION_IP).next()
+}
+
 fn hashes(payloads: &[Payload], wanted: NotifyType) -> impl Iterator<Item = &[u8]> {
     payloads.iter().filter_map(move |payload| match payload {
         Payload::Notify(notify) if notify.notify_type == wanted => Some(notify.data.as_slice()),

@@ -1,16 +1,24 @@
-//! A peer whose address changes, because it or its NAT has moved (RFC 7296, 2.23).
+//! A peer whose address changes, because its NAT has changed its mind (RFC 7296, 2.23).
 
 use crate::common::{Cue, Cx, Task};
 use crate::nat::Path;
-use crate::{ChildMove, ChildUp, KernelFault, KernelRequest, StoryEvent};
+use crate::v2::mobike::{PathStory, children_follow};
+use crate::{ChildEvent, ChildUp, KernelFault, Output, StoryEvent};
 use pluto_connections::SerialNo;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// A request of the peer's, or traffic of its, came on this path. A responder goes where the
-/// peer comes from until IKE_AUTH is over; later only a peer behind a NAT may move, and only
-/// where we are not behind one too (RFC 7296, 2.23).
-pub(crate) fn came_from(cx: &mut Cx<'_, '_>, path: &Path) {
+/// A request of the peer's came on this path. A responder goes where the peer comes from until
+/// IKE_AUTH is over; with MOBIKE the peer says when that changes later (RFC 4555, 3.8).
+pub(crate) fn requested_from(cx: &mut Cx<'_, '_>, path: &Path) {
+    if !cx.sa.mobike.is_agreed() {
+        came_from(cx, path);
+    }
+}
+
+/// A request of the peer's, or traffic of its, came on this path. Once IKE_AUTH is over only a
+/// peer behind a NAT may move, and only where we are not behind one too (RFC 7296, 2.23).
+fn came_from(cx: &mut Cx<'_, '_>, path: &Path) {
     if cx.sa.path == *path {
         return;
     }
@@ -18,9 +26,9 @@ pub(crate) fn came_from(cx: &mut Cx<'_, '_>, path: &Path) {
     if established && (!cx.sa.nat.remote || cx.sa.nat.local) {
         return;
     }
-    cx.sa.path = *path;
+    let old = std::mem::replace(&mut cx.sa.path, *path);
     if established {
-        cx.story(StoryEvent::AddressChanged { remote: path.remote });
+        cx.story(PathStory::moved(&old, path));
         children_follow(cx);
     }
 }
@@ -35,31 +43,15 @@ pub(crate) fn mapping(cx: &mut Cx<'_, '_>, child: SerialNo, remote: SocketAddr) 
     }
 }
 
-/// Child SAs go where the IKE SA goes.
-fn children_follow(cx: &mut Cx<'_, '_>) {
-    let Path { local, remote, .. } = cx.sa.path;
-    let mut moves = Vec::new();
-    for child in &mut cx.sa.children {
-        let Some(up) = &mut child.up else { continue };
-        if !up.encapsulated || (up.local, up.remote) == (local, remote) {
-            continue;
-        }
-        *up = Arc::new(ChildUp { local, remote, ..ChildUp::clone(up) });
-        moves.push(ChildMove {
-            child: child.serial,
-            connection: child.policy.connection,
-            local,
-            remote,
-            encapsulated: true,
-        });
-    }
-    moves.into_iter().for_each(|to| cx.kernel(KernelRequest::Move(to)));
-}
-
 /// The kernel's answer. An SA that cannot follow carries nothing any more.
 pub(crate) fn moved(cx: &mut Cx<'_, '_>, serial: SerialNo, result: Result<(), KernelFault>) {
-    let Err(fault) = result else { return };
     let Some(child) = cx.sa.child(serial).map(|child| child.clone()) else { return };
+    let Err(fault) = result else {
+        if let Some(up) = &child.up {
+            cx.out.push(Output::Child(ChildEvent::Moved(Box::new(ChildUp::clone(up)))));
+        }
+        return;
+    };
     cx.child_story(&child, StoryEvent::ChildNotMoved { fault });
     cx.enqueue(Task::DeleteChild(serial, Cue::Requested));
 }

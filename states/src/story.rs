@@ -242,9 +242,8 @@ pub enum StoryEvent {
     OutOfStep {
         why: &'static str,
     },
-    AddressChanged {
-        remote: SocketAddr,
-    },
+    /// One end or both are elsewhere.
+    Path(crate::PathStory),
 }
 
 impl StoryEvent {
@@ -275,7 +274,7 @@ impl StoryEvent {
 }
 
 /// `192.0.2.1:UDP/500`, `[2001:db8::1]:UDP/500`.
-struct Endpoint(SocketAddr);
+pub(crate) struct Endpoint(pub(crate) SocketAddr);
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -351,6 +350,7 @@ impl fmt::Display for StoryEvent {
         use StoryEvent as E;
         match self {
             E::Configuration(story) => story.fmt(f),
+            E::Path(story) => story.fmt(f),
             E::Initiating { .. }
             | E::SentIkeSaInitRequest { .. }
             | E::ProposalChosen { .. }
@@ -607,9 +607,6 @@ impl StoryEvent {
                 write!(f, "received soft EXPIRE for Child SA {child} rekey={yes}{then}")
             }
             Self::HardExpire { child } => write!(f, "received hard EXPIRE for Child SA {child}"),
-            Self::AddressChanged { remote } => {
-                write!(f, "peer's address changed to {}", Endpoint(*remote))
-            }
             _ => Ok(()),
         }
     }

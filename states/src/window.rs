@@ -50,7 +50,7 @@ pub(crate) enum Arrival {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Overdue {
     /// Send this again, which may have become smaller; then wait so long.
-    Resend { exchange: ExchangeType, message: Parcel, shrunk: bool, wait: Duration },
+    Resend { exchange: ExchangeType, message: Parcel, shrunk: bool, resends: u8, wait: Duration },
     /// No response came.
     GiveUp { exchange: ExchangeType, waited: Duration, resends: u8 },
 }
@@ -117,6 +117,23 @@ impl Window {
         self.outstanding = None;
     }
 
+    /// The request that waits, if one does, is not sent again, and not given up, before `until`.
+    pub(crate) fn hold(&mut self, until: Instant) {
+        if let Some(request) = &mut self.outstanding {
+            request.policy.timeout = until.since(request.sent);
+            request.due = until;
+        }
+    }
+
+    /// The request that waits, if one does, is sent again at once, and waited for from now on.
+    pub(crate) fn begin_again(&mut self, now: Instant, policy: Retransmit) {
+        if let Some(request) = &mut self.outstanding {
+            let delay = (policy.interval / 2).max(Duration::from_millis(1));
+            (request.policy, request.delay, request.resends) = (policy, delay, 0);
+            (request.sent, request.due) = (now, now);
+        }
+    }
+
     /// Judges the id of a request.
     pub(crate) fn judge_request(&self, id: MessageId, exchange: ExchangeType) -> Arrival {
         if id.0 == self.expected_request {
@@ -173,6 +190,7 @@ impl Window {
             exchange: request.exchange,
             message: request.message.first.clone(),
             shrunk,
+            resends: request.resends,
             wait: request.due.since(now),
         })
     }

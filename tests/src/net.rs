@@ -73,6 +73,8 @@ pub struct Net {
     pub faults: Faults,
     /// Octets of the largest message that passes.
     pub largest: usize,
+    /// Addresses that nothing reaches and nothing leaves.
+    pub dead: Vec<IpAddr>,
     /// Translators.
     pub nats: Vec<Nat>,
     queue: BTreeMap<(Instant, u64), Datagram>,
@@ -87,12 +89,16 @@ impl Net {
     pub fn new(seed: u64, faults: Faults) -> Self {
         let (queue, log) = (BTreeMap::new(), Vec::new());
         let (dice, largest) = (Dice::new(seed), usize::MAX);
-        Self { dice, faults, largest, nats: Vec::new(), queue, sent: 0, log }
+        Self { dice, faults, largest, dead: Vec::new(), nats: Vec::new(), queue, sent: 0, log }
     }
 
     /// Takes a datagram from its sender.
     pub fn send(&mut self, now: Instant, datagram: Datagram) {
         self.log.push(datagram.clone());
+        let ends = [datagram.local.ip(), datagram.remote.ip()];
+        if ends.iter().any(|end| self.dead.contains(end)) {
+            return;
+        }
         if datagram.bytes.len() > self.largest || self.dice.chance(self.faults.loss) {
             return;
         }

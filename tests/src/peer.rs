@@ -39,6 +39,10 @@ pub struct KernelModel {
     pub mute: bool,
     /// When something last came in through a tunnel.
     pub last_in: Option<Instant>,
+    /// From where everybody is reached; none: nobody is.
+    pub source: Option<IpAddr>,
+    /// What is reached from elsewhere.
+    pub sources: BTreeMap<IpAddr, Option<IpAddr>>,
 }
 
 impl KernelModel {
@@ -102,6 +106,11 @@ impl KernelModel {
                 assert!(ours && !children.is_empty(), "{children:?} are not installed");
                 Some(KernelResult::LastHeard(self.last_in.map(|at| now.since(at))))
             }
+            KernelRequest::SourcesFor(remotes) => {
+                let source = |ip| self.sources.get(ip).copied().unwrap_or(self.source);
+                let sources = remotes.iter().map(|ip| (*ip, source(ip))).collect();
+                Some(KernelResult::Sources(sources))
+            }
             KernelRequest::Remove(child) => {
                 self.reserved.remove(&child);
                 self.installed.remove(&child);
@@ -134,6 +143,10 @@ pub enum Report {
     Started(SerialNo),
     /// A Child SA stands.
     Up(Box<ChildUp>),
+    /// What leads through a Child SA is to be undone until it has moved.
+    Suspended(SerialNo),
+    /// A Child SA has moved.
+    Moved(Box<ChildUp>),
     /// A Child SA is down, and what has replaced it.
     Down(SerialNo, DownReason, Option<SerialNo>),
     /// An IKE SA has ended.
@@ -147,6 +160,8 @@ pub enum Report {
 pub struct Peer {
     /// Its address.
     pub address: IpAddr,
+    /// Its other addresses.
+    pub others: Vec<IpAddr>,
     /// Its IKE SAs.
     pub sas: BTreeMap<SerialNo, IkeSa>,
     serials: Serials,
@@ -291,10 +306,11 @@ impl Peer {
     pub fn new(seed: u64, address: IpAddr, ike: IkePolicy, child: ChildPolicy) -> Self {
         Self {
             address,
+            others: Vec::new(),
             sas: BTreeMap::new(),
             serials: Serials::default(),
             entropy: SeededEntropy::new(seed),
-            kernel: KernelModel::default(),
+            kernel: KernelModel { source: Some(address), ..KernelModel::default() },
             psk: Some(b"a pre-shared key of many letters".to_vec()),
             ike,
             child,
@@ -314,7 +330,11 @@ impl Peer {
         let (ike, child) = (Arc::new(self.ike.clone()), Arc::new(self.child.clone()));
         let sa = IkeSa::initiator(serial, ike, vec![child], local, remote, &mut self.entropy);
         self.sas.insert(serial, sa);
-        (serial, self.input(now, serial, Input::Start))
+        let mut effects = self.order(now, serial, Request::LocalAddresses(self.addresses()));
+        let begun = self.input(now, serial, Input::Start);
+        effects.datagrams.extend(begun.datagrams);
+        effects.answers.extend(begun.answers);
+        (serial, effects)
     }
 
     /// Gives a datagram to the IKE SA that its header names; a stranger's first request
@@ -338,6 +358,7 @@ impl Peer {
         let policy = Arc::new(self.ike.clone());
         let start = ResponderStart { serial, policy, request: datagram.clone() };
         self.sas.insert(serial, IkeSa::responder(&start, &mut self.entropy));
+        self.order(now, serial, Request::LocalAddresses(self.addresses()));
         self.input(now, serial, Input::Datagram(datagram))
     }
 
@@ -391,6 +412,10 @@ impl Peer {
                 self.reports.push(Report::Started(child));
             }
             Output::Child(ChildEvent::Up(up)) => self.reports.push(Report::Up(up)),
+            Output::Child(ChildEvent::Suspended { child, .. }) => {
+                self.reports.push(Report::Suspended(child));
+            }
+            Output::Child(ChildEvent::Moved(up)) => self.reports.push(Report::Moved(up)),
             Output::Child(ChildEvent::Down { child, reason, replaced_by, .. }) => {
                 self.reports.push(Report::Down(child, reason, replaced_by));
             }
@@ -487,6 +512,18 @@ impl Peer {
         self.ranges = ranges.iter().map(parse).collect();
         self.child.configuration = Some(Arc::new(given));
         self.child.narrowing = true;
+    }
+
+    /// Whether an address is one of its own.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.address == address || self.others.contains(&address)
+    }
+
+    /// All its addresses.
+    #[must_use]
+    pub fn addresses(&self) -> Arc<[IpAddr]> {
+        std::iter::once(self.address).chain(self.others.iter().copied()).collect()
     }
 
     /// An order for one IKE SA.

@@ -91,6 +91,19 @@ impl Sim {
         self.carry_out(host, effects);
     }
 
+    /// A host has these addresses now, and uses the first; none: it has none for the moment.
+    pub fn roam(&mut self, host: usize, addresses: &[IpAddr]) {
+        let peer = &mut self.peers[host];
+        peer.kernel.source = addresses.first().copied();
+        peer.others = addresses.iter().skip(1).copied().collect();
+        peer.address = addresses.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let ours: std::sync::Arc<[IpAddr]> = addresses.into();
+        let serials: Vec<SerialNo> = peer.sas.keys().copied().collect();
+        for serial in serials {
+            self.order(host, serial, Request::LocalAddresses(std::sync::Arc::clone(&ours)));
+        }
+    }
+
     /// A host's kernel says that a lifetime is over.
     pub fn expire(&mut self, host: usize, child: SerialNo, hard: bool) {
         let now = self.clock.now();
@@ -119,7 +132,10 @@ impl Sim {
     pub fn carry_out(&mut self, host: usize, effects: Effects) {
         let now = self.clock.now();
         for datagram in effects.datagrams {
-            self.net.send(now, datagram);
+            // From where nobody is any more nothing is sent.
+            if self.peers[host].has(datagram.local.ip()) {
+                self.net.send(now, datagram);
+            }
         }
         for (serial, input) in effects.answers {
             self.steps += 1;
@@ -144,7 +160,7 @@ impl Sim {
                 self.carry_out(host, effects);
             }
         } else if let Some(datagram) = self.net.arrived(now) {
-            let host = self.peers.iter().position(|p| p.address == datagram.local.ip());
+            let host = self.peers.iter().position(|p| p.has(datagram.local.ip()));
             if let Some(host) = host {
                 let effects = self.peers[host].receive(now, datagram);
                 self.carry_out(host, effects);

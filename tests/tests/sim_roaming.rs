@@ -56,7 +56,7 @@ fn a_new_mapping_is_followed_by_the_ike_sa_and_its_tunnels() {
         let summary = sim.peers[1].sas[&serial].summary();
         assert_eq!(summary.remote, expected);
         assert_eq!(summary.children[0].up.as_ref().unwrap().remote, expected);
-        assert!(sim.peers[1].logged(&format!("peer's address changed to {outside}")));
+        assert!(sim.peers[1].logged(&format!(" to {outside}:UDP/{}", 4500 + shift)));
         // Our own requests go there too.
         let before = sim.net.log.len();
         check(&mut sim, 1);

@@ -80,6 +80,20 @@ pub struct Facts {
     pub mtu: u32,
     /// Whether it is a transport mode Child SA.
     pub transport: bool,
+    /// Whether the tunnel only moves to another address (MOBIKE): its inner source address
+    /// stays.
+    pub moving: bool,
+}
+
+impl Facts {
+    /// The verb is run because the tunnel moves to another address.
+    pub fn moving(&mut self) {
+        self.moving = true;
+        let mut variables = self.environment.iter_mut();
+        if let Some((_, value)) = variables.find(|(name, _)| name == "PLUTO_MOBIKE_EVENT") {
+            *value = "yes".to_owned();
+        }
+    }
 }
 
 /// What to run.

@@ -2,11 +2,12 @@
 
 use super::{ConnectionActor, Leaving, shunt_refusal, steps::Step};
 use actix::{Context, Handler};
-use pluto_connections::routing::{Routing, RoutingEvent};
+use pluto_connections::routing::{Routing, RoutingAction, RoutingEvent};
 use pluto_connections::{Kind, SerialNo};
 use pluto_messages::{
-    ChildCameUp, ChildWentDown, ConnectionChanged, ConnectionDescription, DescribeConnection,
-    IkeNews, Initiate, OrderSa, Retire, SetRouted, TakeChildDown, TakeDown, TrafficWaits,
+    ChildCameUp, ChildMoved, ChildSuspended, ChildWentDown, ConnectionChanged,
+    ConnectionDescription, DescribeConnection, IkeNews, Initiate, OrderSa, Retire, SetRouted,
+    TakeChildDown, TakeDown, TrafficWaits,
 };
 use pluto_states::{DownReason, Finish, Level, Request};
 use pluto_whack::codes;
@@ -310,14 +311,49 @@ impl Handler<ChildWentDown> for ConnectionActor {
     }
 }
 
+impl Handler<ChildSuspended> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: ChildSuspended, ctx: &mut Self::Context) {
+        let current = self.child.as_ref().is_some_and(|child| child.child == msg.0);
+        if current && self.routing == Routing::RoutedTunnel {
+            self.steps.push_back(Step::Moving(true));
+            self.route(RoutingEvent::Suspend, ctx);
+            self.steps.push_back(Step::Moving(false));
+            self.work(ctx);
+        }
+    }
+}
+
+impl Handler<ChildMoved> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: ChildMoved, ctx: &mut Self::Context) {
+        let child = msg.0.child;
+        self.steps.push_back(Step::Moved(msg.0));
+        let current = self.child.as_ref().is_some_and(|current| current.child == child);
+        if current && self.routing == Routing::UnroutedTunnel {
+            self.route(RoutingEvent::Resume, ctx);
+        }
+        self.work(ctx);
+    }
+}
+
 impl Handler<ConnectionChanged> for ConnectionActor {
     type Result = ();
 
     fn handle(&mut self, msg: ConnectionChanged, ctx: &mut Self::Context) {
-        let was_oriented = self.connection.local_address().is_some();
+        let was = self.connection.local_address();
+        let was_oriented = was.is_some();
         self.connection = msg.0;
-        let oriented = self.connection.local_address().is_some();
+        let now = self.connection.local_address();
+        let oriented = now.is_some();
         if oriented == was_oriented {
+            if was != now && self.routing == Routing::RoutedOndemand {
+                // The trap says from where an IKE SA would be.
+                self.steps.push_back(Step::Routing(RoutingAction::InstallTrap));
+                self.work(ctx);
+            }
             return;
         }
         self.log(

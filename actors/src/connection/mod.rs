@@ -110,6 +110,8 @@ pub struct ConnectionActor {
     leaving_child: Vec<(SerialNo, Attached)>,
     /// Those who wait for it to be down.
     leaving: Vec<Leaving>,
+    /// MOBIKE: what updown is asked for is for the time of a move.
+    moving: bool,
     retiring: bool,
     failure: Option<String>,
     attempt: Attempt,
@@ -162,6 +164,7 @@ impl ConnectionActor {
             attached: Vec::new(),
             leaving: Vec::new(),
             leaving_child: Vec::new(),
+            moving: false,
             retiring: false,
             failure: None,
             attempt: Attempt::None,

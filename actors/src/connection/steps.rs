@@ -10,13 +10,14 @@ use pluto_kernel::{PolicyAction, PolicySpec};
 use pluto_messages::{
     PeerResolved, Resolve, RunUpdown, SetPolicies, StartIke, StartRefused, StartedIke,
 };
-use pluto_states::{Level, Request};
+use pluto_states::{ChildUp, Level, Request};
 use pluto_updown::{Means, Outcome};
 use pluto_whack::codes;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A piece of work.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Step {
     /// What the routing table wants.
     Routing(RoutingAction),
@@ -26,6 +27,10 @@ pub(super) enum Step {
     Release,
     /// What had to be done for a Child SA that is gone is done.
     Forget(pluto_connections::SerialNo),
+    /// MOBIKE: what follows is for the time of a move, or no longer.
+    Moving(bool),
+    /// A Child SA has these facts now.
+    Moved(Arc<ChildUp>),
 }
 
 /// How a piece of work has ended.
@@ -48,6 +53,8 @@ impl ConnectionActor {
                 Step::Routing(action) => self.act(action, ctx),
                 Step::Initiate => self.initiate(ctx),
                 Step::Release => self.release(),
+                Step::Moving(moving) => self.moving = moving,
+                Step::Moved(up) => self.child_is_at(up),
                 Step::Forget(child) => {
                     if self.child.as_ref().is_some_and(|now| now.child == child) {
                         self.child = None;
@@ -102,6 +109,14 @@ impl ConnectionActor {
             RoutingAction::RefuseRouteBusy => {
                 self.fail(codes::RTBUSY, "cannot unroute: route busy")
             }
+        }
+    }
+
+    /// The facts of a Child SA that has moved.
+    fn child_is_at(&mut self, up: Arc<ChildUp>) {
+        let known = self.child.iter_mut().chain(&mut self.standing);
+        if let Some(known) = known.into_iter().find(|known| known.child == up.child) {
+            *known = up;
         }
     }
 
@@ -164,7 +179,11 @@ impl ConnectionActor {
         if means == Means::Disabled || self.shell.leave_state.get() {
             return;
         }
-        let facts = Box::new(facts::tunnel(&self.connection, self.child.as_deref(), self.wishes));
+        let mut facts = facts::tunnel(&self.connection, self.child.as_deref(), self.wishes);
+        if self.moving {
+            facts.moving();
+        }
+        let facts = Box::new(facts);
         let run = RunUpdown { verb: facts::verb(verb), means, facts };
         let answer = self.shell.updown.send(run);
         self.wait_for(

@@ -16,6 +16,7 @@ use pluto_updown::Means;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Supervisor {
     /// Starts the actor of a connection of the table.
@@ -149,8 +150,29 @@ impl Supervisor {
         self.table.iter().find(|connection| connection.reqid() == reqid).map(|found| found.serial())
     }
 
+    /// Looks addresses and routes up again when there have been no changes for so long, or
+    /// earlier.
+    pub(super) fn rescan_after(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        let at = self.shell.clock.now().after(wait);
+        match self.rescan.take() {
+            Some((armed, handle)) if armed <= at => {
+                self.rescan = Some((armed, handle));
+                return;
+            }
+            Some((_, handle)) => {
+                ctx.cancel_future(handle);
+            }
+            None => {}
+        }
+        let handle = ctx.run_later(wait, |supervisor, _| {
+            supervisor.rescan = None;
+            supervisor.rescan_addresses();
+        });
+        self.rescan = Some((at, handle));
+    }
+
     /// Asks the kernel for this host's addresses, and takes note of them.
-    pub(super) fn rescan_addresses(&mut self) {
+    fn rescan_addresses(&mut self) {
         if !self.listening {
             return;
         }
@@ -221,7 +243,16 @@ impl Supervisor {
             let serial = changed.serial();
             self.tell_connection(serial, ConnectionChanged(changed));
         }
+        self.local = addresses.iter().map(|found| found.address).collect();
         self.addresses = addresses;
+        // Where the default route leads may have changed, whatever the addresses.
+        for connection in self.table.iter() {
+            self.resolve_default_route(connection);
+        }
+        // Whether an IKE SA supports MOBIKE, it knows itself.
+        for ike in self.ikes.keys() {
+            self.tell_addresses(*ike);
+        }
     }
 
     /// An end is `%defaultroute`: asks the kernel which address that is today.
@@ -340,6 +371,10 @@ impl Handler<PeerResolved> for Supervisor {
 impl Handler<DefaultRouteFound> for Supervisor {
     type Result = ();
     fn handle(&mut self, msg: DefaultRouteFound, _: &mut Self::Context) {
+        // The source of a route through a tunnel is no address for the tunnel itself.
+        if !self.local.is_empty() && !self.local.contains(&msg.source) {
+            return;
+        }
         if let Some(changed) = self.table.set_default_route(msg.connection, msg.source, msg.gateway)
         {
             self.orient_again(changed);

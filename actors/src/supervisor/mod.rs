@@ -101,6 +101,10 @@ pub struct Supervisor {
     listener: Option<Watched<Listener>>,
     listener_restarts: u32,
     addresses: Vec<LocalAddress>,
+    /// The same as IKE SAs are told.
+    local: Arc<[std::net::IpAddr]>,
+    /// When they are looked up again.
+    rescan: Option<(Instant, actix::SpawnHandle)>,
     listening: bool,
     panics: u64,
     root: Recipient<Shutdown>,
@@ -154,6 +158,8 @@ impl Supervisor {
             listener: None,
             listener_restarts: 0,
             addresses: Vec::new(),
+            local: Arc::new([]),
+            rescan: None,
             listening: false,
             panics: 0,
             root,

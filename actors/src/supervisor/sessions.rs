@@ -9,10 +9,10 @@ use actix::{Context, Handler};
 use pluto_connections::{ConnectionSerial, Encapsulation, IkePolicy, SerialNo};
 use pluto_kernel::KernelEvent;
 use pluto_messages::{
-    ChildCameUp, ChildExpired, ChildSaNews, ChildSaSuperseded, ChildWentDown, Exit, IkeNews,
-    IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, KernelTells, LifetimeOver, MappingChanged,
-    NewResponder, Order, OrderSa, RemoveSaPair, StartIke, StartRefused, StartedIke, TrafficWaits,
-    Who,
+    ChildCameUp, ChildExpired, ChildMoved, ChildSaNews, ChildSaSuperseded, ChildSuspended,
+    ChildWentDown, Exit, IkeNews, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, KernelTells,
+    LifetimeOver, MappingChanged, NewResponder, Order, OrderSa, RemoveSaPair, StartIke,
+    StartRefused, StartedIke, TrafficWaits, Who,
 };
 use pluto_states::{
     ChildEvent, ChildUp, DownReason, Finish, IkeSa, Input, Request, ResponderStart,
@@ -20,6 +20,12 @@ use pluto_states::{
 use pluto_whack::codes;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Changes of addresses come in a row: how long the rest is waited for.
+const ADDRESSES_SETTLE: Duration = Duration::from_millis(50);
+/// The same of routes, of which some hosts have many changes.
+const ROUTES_SETTLE: Duration = Duration::from_millis(500);
 
 /// Of connections that name no port of their own.
 const IKE_PORT: u16 = 500;
@@ -36,7 +42,7 @@ impl Supervisor {
     ) -> SerialNo {
         let serial = sa.serial();
         let spis = sa.spis();
-        let initiator = sa.is_initiator();
+        let (initiator, mobike) = (sa.is_initiator(), sa.policy().mobike);
         let ours = if initiator { spis.initiator } else { spis.responder };
         let shell = Rc::clone(&self.shell);
         let actor = watch::spawn(
@@ -57,8 +63,19 @@ impl Supervisor {
             finish: None,
         };
         self.ikes.insert(serial, entry);
+        if mobike {
+            self.tell_addresses(serial);
+        }
         self.tell_connection(connection, IkeNews::Began { ike: serial, initiator });
         serial
+    }
+
+    /// Tells an IKE SA this host's addresses.
+    pub(super) fn tell_addresses(&self, ike: SerialNo) {
+        if let Some(entry) = self.ikes.get(&ike) {
+            let ours = Request::LocalAddresses(Arc::clone(&self.local));
+            entry.actor.addr.do_send(Order(ours));
+        }
     }
 
     pub(super) fn tell_connection<M>(&self, connection: ConnectionSerial, message: M)
@@ -173,6 +190,19 @@ impl Supervisor {
                 }
                 self.tell_connection(connection, ChildCameUp(up));
             }
+            ChildEvent::Suspended { child, connection } => {
+                self.tell_connection(connection, ChildSuspended(child));
+            }
+            ChildEvent::Moved(up) => {
+                let up = Arc::new(*up);
+                let Some(entry) = self.children.get_mut(&up.child) else { return };
+                entry.up = Some(Arc::clone(&up));
+                if let Some(actor) = &entry.actor {
+                    actor.addr.do_send(crate::child_sa::Moved(Arc::clone(&up)));
+                }
+                let connection = entry.connection;
+                self.tell_connection(connection, ChildMoved(up));
+            }
             ChildEvent::Down { child, reason, replaced_by, .. } => {
                 self.child_down(child, reason, replaced_by)
             }
@@ -194,7 +224,7 @@ impl Supervisor {
         ike.is_some()
     }
 
-    fn kernel_tells(&mut self, event: KernelEvent) {
+    fn kernel_tells(&mut self, event: KernelEvent, ctx: &mut Context<Self>) {
         match event {
             KernelEvent::Acquire {
                 reqid,
@@ -235,10 +265,11 @@ impl Supervisor {
                     ike.actor.addr.do_send(MappingChanged { child, remote });
                 }
             }
-            KernelEvent::Expire { .. }
-            | KernelEvent::Mapping { .. }
-            | KernelEvent::RoutesChanged => {}
-            KernelEvent::AddressesChanged | KernelEvent::Lost => self.rescan_addresses(),
+            KernelEvent::Expire { .. } | KernelEvent::Mapping { .. } => {}
+            KernelEvent::RoutesChanged => self.rescan_after(ROUTES_SETTLE, ctx),
+            KernelEvent::AddressesChanged | KernelEvent::Lost => {
+                self.rescan_after(ADDRESSES_SETTLE, ctx);
+            }
         }
     }
 }
@@ -402,6 +433,9 @@ impl Handler<IkeSaEstablished> for Supervisor {
             entry.remote_id = Some(established.remote_id.clone());
             self.shell.demux.borrow_mut().no_longer_half_open(entry.ours);
         }
+        if established.policy.mobike {
+            self.tell_addresses(ike);
+        }
         if established.initial_contact && self.settings.uniqueids {
             self.abandon_others(ike, &established.remote_id, &established.policy.local_id);
         }
@@ -522,8 +556,8 @@ impl Handler<ChildSaSuperseded> for Supervisor {
 
 impl Handler<KernelTells> for Supervisor {
     type Result = ();
-    fn handle(&mut self, msg: KernelTells, _: &mut Self::Context) {
-        self.kernel_tells(msg.0);
+    fn handle(&mut self, msg: KernelTells, ctx: &mut Self::Context) {
+        self.kernel_tells(msg.0, ctx);
     }
 }
 

@@ -4,10 +4,12 @@ use super::authentication::Authenticated;
 use super::child;
 use super::create_child_sa::{Ours, Theirs};
 use super::ike_sa_init::Keyed;
+use super::mobike;
 use super::outbound;
 use super::state::State;
 use crate::child_sa::{ChildState, Life};
 use crate::common::{Cue, Cx, Task, Timers};
+use crate::nat::Path;
 use crate::protection::Protection;
 use crate::{ChildSpi, DownReason, Finish, IkeEstablished, Instant, Output, StoryEvent};
 use pluto_connections::{Id, SerialNo};
@@ -146,7 +148,13 @@ impl Established {
                 Task::Liveness => {
                     self.ours = Some(Ours::Liveness);
                     cx.story(StoryEvent::Liveness);
-                    if let Err(error) = self.informational(cx, &[]) {
+                    let probe = mobike::probe(cx);
+                    if let Err(error) = self.informational(cx, &probe) {
+                        return fail(cx, error);
+                    }
+                }
+                task @ (Task::UpdateAddresses | Task::TellAddresses | Task::CheckReturn) => {
+                    if let Err(error) = self.mobike_task(cx, &task) {
                         return fail(cx, error);
                     }
                 }
@@ -217,13 +225,23 @@ impl Established {
     }
 
     /// The response to an INFORMATIONAL request has come.
-    pub(crate) fn answered(mut self, cx: &mut Cx<'_, '_>) -> State {
+    pub(crate) fn answered(
+        mut self,
+        cx: &mut Cx<'_, '_>,
+        path: &Path,
+        payloads: &[Payload],
+    ) -> State {
         cx.sa.window.response_accepted();
-        if let Some(Ours::DeleteChild(serial, cue)) = self.ours.take() {
-            if let Some(child) = cx.sa.child(serial).map(|child| child.clone()) {
-                cx.child_story(&child, StoryEvent::ChildDeleted);
+        match self.ours.take() {
+            Some(Ours::DeleteChild(serial, cue)) => {
+                if let Some(child) = cx.sa.child(serial).map(|child| child.clone()) {
+                    cx.child_story(&child, StoryEvent::ChildDeleted);
+                }
+                cx.child_down(serial, cue.reason());
             }
-            cx.child_down(serial, cue.reason());
+            Some(Ours::Mobike(sent)) => return self.mobike_answered(cx, sent, path, payloads),
+            Some(Ours::Liveness) => self.probed(cx, payloads),
+            _ => {}
         }
         self.go_on(cx)
     }
@@ -245,6 +263,7 @@ pub(super) fn end_with(
     cx.sa.timers = Timers::default();
     cx.sa.tasks.clear();
     cx.sa.postponed.clear();
+    cx.sa.mobike.closing = true;
     if let Err(error) = cx.request(&mut protection, ExchangeType::INFORMATIONAL, &payloads) {
         cx.debug(error.to_string());
         cx.finished(finish, &DownReason::IkeEnded);

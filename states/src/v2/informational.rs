@@ -2,6 +2,7 @@
 //! question whether we are alive.
 
 use super::ike_sa_init::notifications;
+use super::mobike;
 use super::state::State;
 use crate::child_sa::{Child, ChildState};
 use crate::common::Cx;
@@ -35,7 +36,11 @@ pub(crate) fn process_request(
         State::Established(established) => established.rival_and_ours(),
         _ => None,
     };
-    let answer = if ends { Vec::new() } else { delete_children(cx, payloads, heir, &mut unknown) };
+    let mut answer =
+        if ends { Vec::new() } else { delete_children(cx, payloads, heir, &mut unknown) };
+    if !ends && matches!(state, State::Established(_)) {
+        answer.extend(mobike::process_request(cx, &path, payloads));
+    }
     if let State::Established(established) = &mut state {
         established.unknown_deleted(&unknown);
     }
@@ -130,9 +135,14 @@ fn note(answer: &mut Vec<Delete>, protocol: ProtocolId, spi: ChildSpi) {
 }
 
 /// A response: whatever it holds, the peer lives and has done what it was asked for.
-pub(crate) fn process_response(cx: &mut Cx<'_, '_>, state: State) -> State {
+pub(crate) fn process_response(
+    cx: &mut Cx<'_, '_>,
+    state: State,
+    path: &Path,
+    payloads: &[Payload],
+) -> State {
     match state {
-        State::Established(established) => established.answered(cx),
+        State::Established(established) => established.answered(cx, path, payloads),
         State::Deleting(deleting) => {
             cx.sa.window.response_accepted();
             deleting.end(cx)

@@ -8,6 +8,7 @@ pub(crate) mod established;
 pub(crate) mod ike_auth;
 pub(crate) mod ike_sa_init;
 pub(crate) mod informational;
+pub(crate) mod mobike;
 pub(crate) mod outbound;
 pub(crate) mod receive;
 pub(crate) mod rekey_ike;
@@ -15,3 +16,4 @@ pub(crate) mod state;
 pub(crate) mod table;
 
 pub use configuration::ConfigStory;
+pub use mobike::PathStory;

@@ -15,6 +15,7 @@ use crate::nat::Path;
 use crate::protection::{Protection, inner};
 use crate::refusal::{Answer, Refusal};
 use crate::roaming;
+use crate::v2::mobike;
 use crate::window::Arrival;
 use crate::{Datagram, StoryEvent};
 use pluto_wire::numbers::{ExchangeType, NotifyType, PayloadType};
@@ -359,8 +360,9 @@ fn protection_of(state: &State) -> Option<&Protection> {
 /// The peer lives, and a request tells where.
 fn heard(cx: &mut Cx<'_, '_>, path: &Path, role: MessageRole) {
     liveness::heard(cx);
-    if role == MessageRole::Request {
-        roaming::came_from(cx, path);
+    match role {
+        MessageRole::Request => roaming::requested_from(cx, path),
+        MessageRole::Response => mobike::answered_on(cx, path),
     }
 }
 
@@ -398,7 +400,9 @@ fn process(
         (Processor::InformationalRequest, state) => {
             informational::process_request(cx, state, path, payloads)
         }
-        (Processor::InformationalResponse, state) => informational::process_response(cx, state),
+        (Processor::InformationalResponse, state) => {
+            informational::process_response(cx, state, &path, payloads)
+        }
         (_, state) => state,
     }
 }
@@ -425,7 +429,7 @@ fn refused(
             create_child_sa::refuse_response(cx, state, refusal.why.clone())
         }
         // An answer is an answer: what it says beside that does not matter.
-        (MessageRole::Response, state) => informational::process_response(cx, state),
+        (MessageRole::Response, state) => informational::process_response(cx, state, &path, &[]),
     }
 }
 

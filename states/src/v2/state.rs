@@ -80,6 +80,11 @@ impl State {
             && self.waiting() == Waiting::Nothing
     }
 
+    /// Whether what it waits for is to reach the peer on whatever path.
+    pub(crate) fn looks_for_peer(&self) -> bool {
+        matches!(self, Self::Established(established) if established.looks_for_peer())
+    }
+
     /// Whether a job, a question or the kernel is waited for.
     pub(crate) fn awaits_us(&self) -> bool {
         match self {

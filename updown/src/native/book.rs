@@ -38,6 +38,14 @@ impl Book {
         self.want(connection, Vec::new())
     }
 
+    /// A connection wants its source addresses still, but no routes for the moment.
+    pub fn drop_routes(&mut self, connection: u64) -> Change {
+        let is_route = |work: &&Work| matches!(work, Work::AddRoute(_) | Work::RemoveRoute(_));
+        let kept = self.of(connection).iter().filter(|work| !is_route(work)).cloned();
+        let kept = kept.collect();
+        self.want(connection, kept)
+    }
+
     /// The change has failed and everything is as before.
     pub fn restore(&mut self, change: Change) {
         self.take(change.connection);
@@ -129,6 +137,16 @@ mod tests {
         assert_eq!(book.drop_all(7).work, removed);
         assert!(book.is_empty());
         assert_eq!(book.drop_all(7).work, []);
+    }
+
+    #[test]
+    fn the_source_address_stays_while_a_tunnel_moves() {
+        let mut book = Book::default();
+        book.want(7, vec![address(1), route(2, Some(1))]);
+        assert_eq!(book.drop_routes(7).work, [route(2, Some(1)).undone()]);
+        let again = book.want(7, vec![address(1), route(2, Some(1))]);
+        assert_eq!(again.work, [route(2, Some(1))]);
+        assert_eq!(book.drop_all(7).work.len(), 2);
     }
 
     #[test]

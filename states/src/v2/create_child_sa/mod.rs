@@ -15,6 +15,7 @@ pub(crate) mod responder;
 use super::established::Established;
 use super::ike_sa_init::notifications;
 use super::informational::protection_mut;
+use super::mobike::Sent;
 use super::rekey_ike::initiator::IkeExchange;
 use super::rekey_ike::responder::IkeAnswer;
 use super::state::State;
@@ -41,6 +42,8 @@ pub(crate) enum Ours {
     Child(Box<ChildExchange>),
     /// The IKE SA is rekeyed.
     Ike(Box<IkeExchange>),
+    /// The peer is told or asked about addresses.
+    Mobike(Sent),
 }
 
 /// A request of the peer's that waits for us.
@@ -217,6 +220,7 @@ impl Established {
             KernelResult::Spi(child, _) | KernelResult::Installed(child, _) => *child,
             KernelResult::Expired { .. }
             | KernelResult::LastHeard(_)
+            | KernelResult::Sources(_)
             | KernelResult::Mapping { .. }
             | KernelResult::OutboundInstalled(..)
             | KernelResult::Moved(..) => {

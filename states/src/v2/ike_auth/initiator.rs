@@ -11,6 +11,7 @@ use crate::v2::child::{self, ChildPayloads, KeySource, Place, Settled};
 use crate::v2::configuration;
 use crate::v2::established::{self, Established};
 use crate::v2::ike_sa_init::{Keyed, notifications};
+use crate::v2::mobike::{self, Announced};
 use crate::v2::state::State;
 use crate::{AskId, AskResult, Cause, DownReason, KernelResult, StoryEvent};
 use pluto_connections::{Authby, ChildPolicy, ConfigRole, Id, SerialNo, narrow};
@@ -67,6 +68,8 @@ struct Response {
     configuration: Option<Payload>,
     error: Option<NotifyType>,
     initial_contact: bool,
+    /// MOBIKE.
+    mobike: Option<Announced>,
 }
 
 fn fail(cx: &mut Cx<'_, '_>, state: &'static str, why: String) -> State {
@@ -169,8 +172,9 @@ fn send_request(
     else {
         return fail(cx, "IKE_SA_INIT_IR", "we have no identity".into());
     };
-    // RFC 7296, 2.23: both ports move when there is a NAT.
-    if cx.sa.nat.encapsulates() {
+    // RFC 7296, 2.23: both ports move when there is a NAT, and with MOBIKE always, for there
+    // may be one later (RFC 4555, 3.3).
+    if cx.sa.nat.encapsulates() || (policy.mobike && cx.sa.mobike.nat_traversal) {
         cx.sa.path.float();
     }
     let mut payloads = vec![Payload::IdI(own_id)];
@@ -198,6 +202,7 @@ fn send_request(
             remote_ts: child.policy.remote_ts.clone(),
         }));
     }
+    payloads.extend(mobike::announcement(cx));
     if let Err(error) = cx.request(&mut keyed.protection, ExchangeType::IKE_AUTH, &payloads) {
         return fail(cx, "IKE_SA_INIT_IR", error.to_string());
     }
@@ -286,6 +291,7 @@ fn judge(cx: &Cx<'_, '_>, payloads: &[Payload]) -> Result<Response, Refusal> {
         error: notifies.find(|notify| notify.is_error()),
         initial_contact: notifications(payloads)
             .any(|notify| notify.notify_type == NotifyType::INITIAL_CONTACT),
+        mobike: Announced::find(payloads).filter(|_| policy.mobike),
     })
 }
 
@@ -333,6 +339,9 @@ fn with_expected(
         Err(refusal) => return refuse_peer(cx, keyed, &refusal),
     };
     let mut established = Established::enter(cx, &keyed, proof, response.initial_contact);
+    if let Some(announced) = response.mobike.clone() {
+        mobike::agree(cx, announced);
+    }
     let proof = established.proof().clone();
     match child {
         None => {}

@@ -10,6 +10,7 @@ use crate::v2::child::{self, ChildPayloads, KeySource, Place, Reply, Settled, se
 use crate::v2::configuration::{self, Asked, ConfigStory};
 use crate::v2::established::{Established, Lingering};
 use crate::v2::ike_sa_init::{Keyed, notifications};
+use crate::v2::mobike::{self, Announced, NatSurprise};
 use crate::v2::state::State;
 use crate::{
     Ask, AskId, AskResult, AuthAnswer, Cause, DownReason, KernelFault, KernelResult, StoryEvent,
@@ -77,6 +78,7 @@ struct Request {
     child: Option<ChildPayloads>,
     asked: Option<Asked>,
     initial_contact: bool,
+    mobike: Option<Announced>,
 }
 
 /// The peer has proved who it is.
@@ -88,6 +90,7 @@ struct Accepted {
     own_id: Identification,
     own: Secret,
     initial_contact: bool,
+    mobike: Option<Announced>,
     /// CFG_REPLY for the Child SA.
     configuration: Option<Payload>,
 }
@@ -172,7 +175,11 @@ fn look_up(
     let initial_contact =
         notifications(payloads).any(|notify| notify.notify_type == NotifyType::INITIAL_CONTACT);
     let asked = Asked::find(payloads);
-    Ok((lookup, Request { path, claim, remote_id, child, asked, initial_contact }))
+    let mobike = Announced::find(payloads);
+    if mobike.is_some() && NatSurprise::find(&path, payloads).is_some() {
+        return Err(mobike::refuse_nat());
+    }
+    Ok((lookup, Request { path, claim, remote_id, child, asked, initial_contact, mobike }))
 }
 
 impl AwaitConnection {
@@ -319,10 +326,10 @@ impl AwaitBothAuths {
                 return refuse(cx, keyed, request.path, &refusal);
             }
         };
-        let initial_contact = request.initial_contact;
-        let path = request.path;
+        let Request { initial_contact, path, mobike, .. } = request;
+        let configuration = None;
         let accepted =
-            Accepted { keyed, path, proof, own_id, own, initial_contact, configuration: None };
+            Accepted { keyed, path, proof, own_id, own, initial_contact, mobike, configuration };
         let Some(payloads) = request.child else {
             return accepted.complete(cx, Outcome::Childless);
         };
@@ -521,12 +528,19 @@ impl Accepted {
                 up = Some(child);
             }
         }
+        let mobike = self.mobike.filter(|_| cx.sa.policy.mobike);
+        let announcement = mobike.as_ref().map(|_| mobike::announcement(cx)).unwrap_or_default();
+        let agreed = mobike.filter(|_| !announcement.is_empty());
+        payloads.extend(announcement);
         let exchange = ExchangeType::IKE_AUTH;
         if let Err(error) = cx.respond(&mut self.keyed.protection, exchange, self.path, &payloads) {
             cx.failed(error.to_string());
             return State::Finished;
         }
         let established = Established::enter(cx, &self.keyed, self.proof, self.initial_contact);
+        if let Some(announced) = agreed {
+            mobike::agree(cx, announced);
+        }
         if let Some(child) = up {
             child::up(cx, child);
         }

@@ -12,6 +12,7 @@ use crate::nat::{self, NatDetection, Path};
 use crate::v2::ike_auth::initiator::begin_ike_auth;
 use crate::v2::state::State;
 use crate::{Job, JobId, JobResult, StoryEvent};
+use pluto_connections::Encapsulation;
 use pluto_connections::proposal::ChosenIke;
 use pluto_crypto::{Cost, LocalKey, Secret};
 use pluto_wire::numbers::{ExchangeType, KeId, NotifyType};
@@ -245,6 +246,8 @@ impl AwaitInitResponse {
         // The hashes are over both SPIs (RFC 7296, 2.23).
         let encapsulation = cx.sa.policy.encapsulation;
         cx.sa.nat = NatDetection::judge(encapsulation, payloads, cx.sa.spis, path);
+        cx.sa.mobike.nat_traversal =
+            encapsulation != Encapsulation::No && nat::is_announced(payloads);
         cx.story(StoryEvent::ProcessedIkeSaInitResponse { from: path.remote, suite: init.suite });
         if cx.sa.nat.encapsulates() {
             let NatDetection { local, remote, .. } = cx.sa.nat;

@@ -11,6 +11,7 @@ use crate::protection::Protection;
 use crate::v2::receive;
 use crate::v2::state::State;
 use crate::{Datagram, Job, JobId, JobResult, StoryEvent};
+use pluto_connections::Encapsulation;
 use pluto_connections::proposal::{ChosenIke, IkeProposals, NoProposal};
 use pluto_crypto::{Cost, LocalKey, Secret};
 use pluto_wire::numbers::{ExchangeType, NotifyType, TransformType};
@@ -144,6 +145,8 @@ pub(crate) fn process_request(
     let (reply, sa) = (Box::new(chosen.reply.clone()), Box::new(offer.sa.clone()));
     cx.story(StoryEvent::ProposalChosen { chosen: reply, offer: sa });
     cx.sa.nat = NatDetection::judge(policy.encapsulation, payloads, header.spis, &path);
+    cx.sa.mobike.nat_traversal =
+        policy.encapsulation != Encapsulation::No && nat::is_announced(payloads);
     cx.sa.fragments.agree(policy.fragmentation, payloads);
     let childless = notifications(payloads)
         .any(|notify| notify.notify_type == NotifyType::CHILDLESS_IKEV2_SUPPORTED);

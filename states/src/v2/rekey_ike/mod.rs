@@ -61,6 +61,7 @@ impl Candidate {
         let mut common = Common::new(self.serial, Arc::clone(&policy), self.initiator, cx.sa.path);
         common.spis = self.spis;
         common.nat = cx.sa.nat;
+        common.mobike = cx.sa.mobike.inherited(established.unfinished().as_ref());
         common.fragments.agreed = cx.sa.fragments.agreed;
         common.fragments.shrunk = cx.sa.fragments.shrunk;
         common.suite = Some(self.suite);
@@ -89,6 +90,7 @@ impl Candidate {
         let now = cx.now();
         let moved = std::mem::take(&mut cx.sa.tasks).into_iter().map(|task| (now, task));
         common.postponed.extend(moved.filter(|(_, task)| *task != Task::RekeyIke));
+        common.postponed.extend(established.unfinished().map(|task| (now, task)));
         common.wanted = std::mem::take(&mut cx.sa.wanted);
         let event = StoryEvent::RekeyedIke {
             initiator: self.initiator,
