@@ -88,3 +88,33 @@ refused_both_ways() {
     nothing_installed "after the refusal"
   done
 }
+
+# replaced HOST ike|child: HOST rekeys that SA, and both say so
+replaced() {
+  local end=$((SECONDS + 10)) h
+  declare -A was
+  for h in left right; do was[$h]=$(told $h "rekeyed-$2"); done
+  rekey "$1" t "$2" || { echo "status $?"; return 1; }
+  for h in left right; do
+    until [ "$(told $h "rekeyed-$2")" -gt "${was[$h]}" ]; do
+      [ $SECONDS -lt $end ] || { echo "$h does not say so"; sas $h; return 1; }
+      sleep 0.02
+    done
+  done
+}
+replaced_times() { # replaced_times N HOST ike|child
+  local i
+  for ((i = 1; i <= $1; i++)); do replaced "$2" "$3" || { echo "at the ${i}th time"; return 1; }; done
+}
+# settled: on both hosts one IKE SA, one Child SA and nothing else, two SAs in the kernel;
+# what was rekeyed may linger for some seconds before (strongSwan: 5)
+settled() {
+  local end=$((SECONDS + ${1:-12})) h all
+  for h in left right; do
+    until all=$(sas $h); n=$(ip -n $h xfrm state | grep -c 'proto esp spi'); \
+        [ "$(awk '{ print $1, $3 }' <<<"$all" | sort | xargs)" = "child up ike up" ] && [ "$n" = 2 ]; do
+      [ $SECONDS -lt $end ] || { echo "$h: $n SAs in the kernel, and"; echo "$all"; ip -n $h xfrm state | grep spi; return 1; }
+      sleep 0.3
+    done
+  done
+}

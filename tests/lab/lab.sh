@@ -20,8 +20,10 @@ trap lab_end EXIT
 #   KIND_init HOST CONN   initiate; wait; status 0 when the Child SA is up
 #   KIND_term HOST CONN   take the connection's SAs down
 #   KIND_route, KIND_unroute HOST CONN    on-demand on and off
+#   KIND_rekey HOST CONN ike|child        replace that SA; some do not wait for the outcome
+#   KIND_sas HOST         a line for each SA: ike|child|other NUMBER up|transient
 #   KIND_stale HOST       after a kill -9: what an administrator must clear by hand
-#   KIND_says             what its log says of a given mishap, as a regex (below)
+#   KIND_says             what its log says of a given mishap or success, as a regex (below)
 peer()    { box "$1" "$1" "$(${KIND[$1]}_root)"; }   # peer HOST: its box, not yet its daemon
 up()      { ${KIND[$1]}_up "$1"; }
 stop()    { ${KIND[$1]}_stop "$1"; }
@@ -29,10 +31,13 @@ init()    { ${KIND[$1]}_init "$@"; }
 term()    { ${KIND[$1]}_term "$@"; }
 route()   { ${KIND[$1]}_route "$@"; }
 unroute() { ${KIND[$1]}_unroute "$@"; }
+rekey()   { ${KIND[$1]}_rekey "$@"; }
+sas()     { ${KIND[$1]}_sas "$1"; }
 stale()   { ${KIND[$1]}_stale "$1"; }
 says()    { # says HOST MISHAP: the log of HOST tells of it
   local regex; regex=$(${KIND[$1]}_says "$2"); waitlog "$1" "$regex" 10 && grep -E -m2 "$regex" "$W/$1.log"
 }
+told()    { grep -c -E "$(${KIND[$1]}_says "$2")" "$W/$1.log"; }    # told HOST SUCCESS: how often so far
 killed()  { kill -KILL "${DAEMON[$1]}"; wait "${DAEMON[$1]}" 2>/dev/null; true; }
 
 # both_up: write the connection for both sides, make both boxes, start both daemons.

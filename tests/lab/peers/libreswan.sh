@@ -34,9 +34,21 @@ libreswan_init() { # whack exits 0 even when IKE_AUTH fails and a revival is sch
 libreswan_term() { on "$1" ipsec whack --name "$2" --terminate; }
 libreswan_route() { on "$1" ipsec whack --name "$2" --route; }
 libreswan_unroute() { on "$1" ipsec whack --name "$2" --unroute; }
+libreswan_rekey() { on "$1" timeout "${INIT_T:-20}" /usr/libexec/ipsec/whack --name "$2" --rekey-$3; }
+# whack_sas: its list of states (ours too) in neutral terms
+whack_sas() {
+  sed -n -E '/ Traffic: /d
+    s/^(#[0-9]+): .* \(?established (IKE|Child) SA\)?;.*/\2 \1 up/; t known
+    s/^(#[0-9]+): .*/other \1 transient/
+    :known
+    s/^IKE/ike/; s/^Child/child/; p'
+}
+libreswan_sas() { on "$1" /usr/libexec/ipsec/whack --showstates | whack_sas; }
 libreswan_stale() { rm -f "$W/$1.log"; }    # it flushes SAs and policies when it starts
 libreswan_says() {
   case $1 in
+    rekeyed-ike) echo 'rekeyed IKE SA';;
+    rekeyed-child) echo 'rekeyed Child SA';;
     wrong-psk) echo 'AUTHENTICATION_FAILED|authentication failed';;
     no-proposal) echo 'NO_PROPOSAL_CHOSEN|no acceptable proposal|no (local|remote) proposal';;
   esac

@@ -47,9 +47,13 @@ ours_init() { WHACK_T=${OURS_INIT_T:-90} whack "$1" --name "$2" --initiate; }   
 ours_term() { whack "$1" --name "$2" --down; }
 ours_route() { whack "$1" --name "$2" --route; }
 ours_unroute() { whack "$1" --name "$2" --unroute; }
+ours_rekey() { whack "$1" --name "$2" --rekey-$3; }
+ours_sas() { whack "$1" --showstates | whack_sas; }
 ours_stale() { rm -f "$W/$1.log"; }         # ours must clear up after its predecessor by itself
 ours_says() {
   case $1 in
+    rekeyed-ike) echo 'rekeyed IKE SA';;
+    rekeyed-child) echo 'rekeyed Child SA';;
     wrong-psk) echo 'AUTHENTICATION_FAILED';;
     no-proposal) echo 'NO_PROPOSAL_CHOSEN';;
   esac

@@ -55,10 +55,19 @@ strongswan_init() { on "$1" swanctl --initiate --child "$2" --timeout "${INIT_T:
 strongswan_term() { on "$1" swanctl --terminate --ike "$2" --timeout 10; }
 strongswan_route() { on "$1" swanctl --install --child "$2"; }
 strongswan_unroute() { on "$1" swanctl --uninstall --child "$2"; }
+strongswan_rekey() { on "$1" swanctl --rekey --$3 "$2"; }    # does not wait for the outcome
+strongswan_sas() {
+  on "$1" swanctl --list-sas | sed -n -E 's/^[^ ]+: #([0-9]+), ESTABLISHED,.*/ike \1 up/p; t
+    s/^[^ ]+: #([0-9]+), .*/ike \1 transient/p; t
+    s/^ +[^ ]+: #([0-9]+), .* INSTALLED,.*/child \1 up/p; t
+    s/^ +[^ ]+: #([0-9]+), .*/child \1 transient/p'
+}
 # It leaves what a killed predecessor installed.
 strongswan_stale() { rm -f "$W/$1.log"; ip -n "$1" xfrm state flush; ip -n "$1" xfrm policy flush; ip -n "$1" route flush table 220; }
 strongswan_says() {
   case $1 in
+    rekeyed-ike) echo 'IKE_SA .* rekeyed between';;
+    rekeyed-child) echo 'outbound CHILD_SA .* established';;
     wrong-psk) echo 'AUTHENTICATION_FAILED|MAC mismatched';;
     no-proposal) echo 'NO_PROPOSAL_CHOSEN|NO_PROP|no acceptable proposal|proposals? unacceptable';;
   esac
