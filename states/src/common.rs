@@ -5,7 +5,7 @@ use crate::fragments::{Fragments, Outgoing, Parcel, Sizes};
 use crate::nat::{NatDetection, Path};
 use crate::protection::{Protection, SealError};
 use crate::v2::mobike::{self, Mobike};
-use crate::v2::outbound::{self, Receiving};
+use crate::v2::outbound::{self, ChangingOver, Receiving};
 use crate::window::Window;
 use crate::{
     Ask, AskId, ChildEvent, Datagram, DownReason, Env, Farewell, Finish, Instant, Job, JobId,
@@ -101,6 +101,8 @@ pub(crate) struct Common {
     pub(crate) children: Vec<Child>,
     /// Those of them that do not send yet.
     pub(crate) receiving: Vec<Receiving>,
+    /// Those that are about to send, and what waits for that.
+    pub(crate) changing_over: ChangingOver,
     /// What an initiator is to bring up, and has not begun.
     pub(crate) wanted: Vec<Arc<ChildPolicy>>,
     pub(crate) tasks: Vec<Task>,
@@ -139,6 +141,7 @@ impl Common {
             remote_id: None,
             children: Vec::new(),
             receiving: Vec::new(),
+            changing_over: ChangingOver::default(),
             wanted: Vec::new(),
             tasks: Vec::new(),
             postponed: Vec::new(),
@@ -286,11 +289,18 @@ impl Cx<'_, '_> {
 
     /// Sends octets on a path.
     pub(crate) fn transmit(&mut self, path: Path, bytes: Vec<u8>) {
-        self.out.push(Output::Transmit(path.datagram(bytes)));
+        let now = self.sa.changing_over.hold(path.datagram(bytes));
+        self.out.extend(now.map(Output::Transmit));
         if let (Some(_), Some(interval)) = (self.sa.timers.keepalive, self.sa.policy.nat_keepalive)
         {
             self.sa.timers.keepalive = Some(self.env.now.after(interval));
         }
+    }
+
+    /// Sends what has waited for Child SAs that were to send first.
+    pub(crate) fn release_held(&mut self) {
+        let held = self.sa.changing_over.release();
+        self.out.extend(held.into_iter().map(Output::Transmit));
     }
 
     /// Sends a message, whole or in fragments.
@@ -400,6 +410,7 @@ impl Cx<'_, '_> {
         self.sa.fragments.forget();
         // However it ends, its successor lives on.
         let finish = self.sa.replaced_by.map_or(finish, Finish::Replaced);
+        self.release_held();
         self.out.push(Output::Finished(finish));
     }
 

@@ -46,6 +46,22 @@ fn a_rekeyed_child_sa_sends_when_the_old_one_is_deleted() {
 }
 
 #[test]
+fn a_delete_of_a_rekeyed_child_sa_is_answered_when_its_replacement_sends() {
+    let (mut crossing, old) = answered();
+    crossing.deliver(0);
+    crossing.slow = true;
+    crossing.deliver(1);
+    // East's kernel has been asked to change over, and has not said that it did.
+    assert!(crossing.mail[0].is_empty(), "{}", crossing.story());
+    assert!(crossing.answer(1));
+    assert_eq!(crossing.mail[0].len(), 1, "{}", crossing.story());
+    assert_ne!(sender(&crossing), old);
+    crossing.slow = false;
+    crossing.wait(Duration::from_secs(1));
+    crossing.assert_agree(1, 1);
+}
+
+#[test]
 fn a_rekeyed_child_sa_sends_after_a_while_when_the_peer_says_nothing() {
     let (mut crossing, old) = answered();
     crossing.deliver(0);
@@ -102,6 +118,7 @@ fn a_hard_expiry_of_a_replaced_child_sa_leaves_its_replacement_alone() {
     let now = crossing.now;
     let expired = Input::KernelDone(KernelResult::Expired { child: old, hard: true });
     let effects = crossing.peers[1].input(now, ike, expired);
+    crossing.answers[1].extend(effects.answers);
     crossing.mail[0].extend(effects.datagrams.into_iter().map(|sent| {
         let (local, remote) = (sent.remote, sent.local);
         pluto_states::Datagram { local, remote, ..sent }

@@ -5,11 +5,14 @@
 //! out. So it follows when the peer shows that it has: by its next request (its window is
 //! one, so the response has come), which as a rule is its Delete of the old SA, or by saying
 //! nothing more for a while.
+//!
+//! What we say while the kernel is about to change over waits until it has: to our answer to
+//! its Delete, the peer may forget its end of the old one at once.
 
 use super::ike_sa_init::notifications;
 use crate::child_sa::ChildState;
 use crate::common::{Cue, Cx, Task};
-use crate::{ChildInstall, ChildSpi, Instant, KernelFault, KernelRequest, StoryEvent};
+use crate::{ChildInstall, ChildSpi, Datagram, Instant, KernelFault, KernelRequest, StoryEvent};
 use pluto_connections::SerialNo;
 use pluto_wire::numbers::{NotifyType, ProtocolId};
 use pluto_wire::v2::Payload;
@@ -32,6 +35,30 @@ pub(crate) struct Receiving {
 impl Receiving {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.due
+    }
+}
+
+/// Outbound SAs that the kernel is about to install, and what is said when it has.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ChangingOver {
+    children: Vec<SerialNo>,
+    held: Vec<Datagram>,
+}
+
+impl ChangingOver {
+    /// Takes a datagram that has to wait; gives back one that has not.
+    pub(crate) fn hold(&mut self, datagram: Datagram) -> Option<Datagram> {
+        if self.children.is_empty() {
+            return Some(datagram);
+        }
+        self.held.push(datagram);
+        None
+    }
+
+    /// What has waited and need not any more.
+    pub(crate) fn release(&mut self) -> Vec<Datagram> {
+        self.children.clear();
+        std::mem::take(&mut self.held)
     }
 }
 
@@ -63,6 +90,7 @@ pub(super) fn begin(cx: &mut Cx<'_, '_>, child: SerialNo) {
     // The peer may have moved meanwhile.
     let (local, remote, encapsulated) = (up.local, up.remote, up.encapsulated);
     let install = ChildInstall { local, remote, encapsulated, ..ChildInstall::clone(&install) };
+    cx.sa.changing_over.children.push(child);
     cx.kernel(KernelRequest::InstallOutbound(Box::new(install)));
 }
 
@@ -115,6 +143,10 @@ pub(super) fn peer_asks_again(cx: &mut Cx<'_, '_>) {
 
 /// The kernel's answer. What cannot send is of no use.
 pub(crate) fn installed(cx: &mut Cx<'_, '_>, child: SerialNo, result: Result<(), KernelFault>) {
+    cx.sa.changing_over.children.retain(|other| *other != child);
+    if cx.sa.changing_over.children.is_empty() {
+        cx.release_held();
+    }
     let Err(fault) = result else { return };
     let known = cx.sa.child(child).filter(|child| child.state == ChildState::Established);
     let Some(known) = known.map(|child| child.clone()) else { return };
