@@ -2,7 +2,6 @@
 # all the while, of which nothing is lost
 # pairs: libreswan-strongswan ours-ours ours-libreswan ours-strongswan
 . "$(dirname "$0")/../lab.sh"; net_pair
-TIMES=20
 SUITE=aes-gcm
 # Child SAs that IKE_AUTH creates take no notice of the group (RFC 7296, 1.2)
 ESP[aes-gcm]='aes_gcm256;dh31' STRONGSWAN_ESP[aes-gcm]='aes256gcm16-x25519'
