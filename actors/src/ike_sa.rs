@@ -15,7 +15,7 @@ use pluto_connections::{ConnectionSerial, SerialNo};
 use pluto_messages::{
     ChildExpired, ChildSaNews, ComputePskAuth, DatagramArrived, DescribeIkeSa, FindChildConnection,
     FindConnection, FindLease, IkeSaDescription, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded,
-    MappingChanged, Order, OrderSa,
+    MappingChanged, Order, OrderSa, SaNotRekeyed,
 };
 use pluto_states::{
     Ask, AskId, AskResult, Finish, IkeSa, Input, Instant, JobResult, KernelRequest, KernelResult,
@@ -181,6 +181,7 @@ impl IkeSaActor {
                 self.successor = Some(successor.serial());
                 self.tell(IkeSaSucceeded { old: self.serial, successor })
             }
+            Output::NotRekeyed(serial, why) => self.tell(SaNotRekeyed { serial, why }),
             Output::Farewell(farewell) => {
                 let now = self.shell.clock.now();
                 self.shell.demux.borrow_mut().farewells.keep(now, farewell);

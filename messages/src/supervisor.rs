@@ -72,6 +72,27 @@ pub struct IkeSaSucceeded {
     pub successor: Box<pluto_states::IkeSa>,
 }
 
+/// The replacement of an SA has failed.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct SaNotRekeyed {
+    /// Of this IKE SA or Child SA.
+    pub serial: SerialNo,
+    /// Why.
+    pub why: String,
+}
+
+/// A connection is done with an IKE SA: it ends, or is left to others whose Child SAs are on
+/// it.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct LeaveIke {
+    /// The IKE SA.
+    pub ike: SerialNo,
+    /// The connection.
+    pub connection: ConnectionSerial,
+}
+
 /// An IKE SA has ended in order.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]

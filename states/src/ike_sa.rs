@@ -491,6 +491,10 @@ fn order(cx: &mut Cx<'_, '_>, state: State, request: Request) -> State {
                 state
             }
         },
+        Request::BelongTo(policy) => {
+            cx.sa.policy = policy;
+            state
+        }
         Request::RekeyChild(serial) => {
             cx.enqueue(Task::RekeyChild(serial));
             go_on(cx, state)

@@ -96,6 +96,9 @@ pub enum Request {
     RekeyIke,
     /// This host's addresses that IKE can use; also told when its routes have changed.
     LocalAddresses(Arc<[IpAddr]>),
+    /// The connection that it belonged to leaves it to another one, which has the same wishes
+    /// for it.
+    BelongTo(Arc<IkePolicy>),
 }
 
 /// What an IKE SA wants done, in order.
@@ -118,6 +121,9 @@ pub enum Output {
     Kernel(KernelRequest),
     /// Something happened to a Child SA.
     Child(ChildEvent),
+    /// The replacement of this SA, IKE or Child, has failed for this reason; it may be tried
+    /// again later.
+    NotRekeyed(SerialNo, String),
     /// The IKE SA is established: it may be told to the connection.
     Established(IkeEstablished),
     /// A line of log.
@@ -538,7 +544,7 @@ pub enum DownReason {
     Requested,
     /// The peer deleted it.
     PeerDeleted,
-    /// The peer refused it, with this notification's name.
+    /// The peer refused it, with this notification; and what of ours did not match.
     Refused(String),
     /// We refused what the peer answered.
     Unacceptable(String),

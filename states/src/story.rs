@@ -1,6 +1,8 @@
 //! Every line that an SA logs, as data: wording is reviewed here, and tests match variants.
 //! Shapes that scripts read follow libreswan (reference: output-formats, 4).
 
+mod words;
+
 use crate::{ChildSpi, ChildUp, KernelFault};
 use pluto_connections::proposal::{describe_child, describe_chosen, describe_ike, describe_offer};
 use pluto_connections::{Authby, Id, IpsecMode, Mismatch, Selector, SerialNo};
@@ -11,6 +13,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+pub(crate) use words::{Endpoint, Traffic};
+use words::{Reassembled, Seconds, protocol_word, role};
 
 /// How important a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -153,7 +157,8 @@ pub enum StoryEvent {
     Configuration(crate::ConfigStory),
     ChildRejectedByPeer {
         exchange: ExchangeType,
-        notify: NotifyType,
+        /// The notification, and what of ours did not match.
+        why: String,
     },
     ChildRejectedByUs {
         why: String,
@@ -271,78 +276,6 @@ impl StoryEvent {
             _ => Level::Info,
         }
     }
-}
-
-/// `192.0.2.1:UDP/500`, `[2001:db8::1]:UDP/500`.
-pub(crate) struct Endpoint(pub(crate) SocketAddr);
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            SocketAddr::V4(v4) => write!(f, "{}:UDP/{}", v4.ip(), v4.port()),
-            SocketAddr::V6(v6) => write!(f, "[{}]:UDP/{}", v6.ip(), v6.port()),
-        }
-    }
-}
-
-/// ` reassembled from 3 fragments`; nothing for a whole message.
-struct Reassembled(u16);
-
-impl fmt::Display for Reassembled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => Ok(()),
-            1 => f.write_str(" reassembled from 1 fragment"),
-            n => write!(f, " reassembled from {n} fragments"),
-        }
-    }
-}
-
-/// `[192.0.2.0/24===198.51.100.0/24]`; several of a side with commas.
-struct Traffic<'a>(&'a [Selector], &'a [Selector]);
-
-impl fmt::Display for Traffic<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = |f: &mut fmt::Formatter<'_>, selectors: &[Selector]| {
-            selectors.iter().enumerate().try_for_each(|(i, selector)| {
-                let comma = if i == 0 { "" } else { "," };
-                write!(f, "{comma}{selector}")
-            })
-        };
-        f.write_str("[")?;
-        side(f, self.0)?;
-        f.write_str("===")?;
-        side(f, self.1)?;
-        f.write_str("]")
-    }
-}
-
-/// Seconds without needless decimals: `0.5`, `30`.
-struct Seconds(Duration);
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.as_millis();
-        match millis % 1000 {
-            0 => write!(f, "{}", millis / 1000),
-            part => {
-                let text = format!("{part:03}");
-                write!(f, "{}.{}", millis / 1000, text.trim_end_matches('0'))
-            }
-        }
-    }
-}
-
-fn protocol_word(protocol: ProtocolId, encapsulated: bool) -> &'static str {
-    match (protocol, encapsulated) {
-        (ProtocolId::AH, _) => "AH",
-        (_, true) => "ESPinUDP",
-        (_, false) => "ESP",
-    }
-}
-
-fn role(initiator: bool) -> &'static str {
-    if initiator { "initiator" } else { "responder" }
 }
 
 impl fmt::Display for StoryEvent {
@@ -494,8 +427,8 @@ impl StoryEvent {
                 remote_id.kind()
             ),
             Self::EstablishedChild { up, dpd } => fmt_child(up, *dpd, f),
-            Self::ChildRejectedByPeer { exchange, notify } => {
-                write!(f, "{exchange} response rejected Child SA with {notify}")
+            Self::ChildRejectedByPeer { exchange, why } => {
+                write!(f, "{exchange} response rejected Child SA with {why}")
             }
             Self::ChildRejectedByUs { why } => {
                 write!(f, "IKE SA established but initiator rejected Child SA response: {why}")

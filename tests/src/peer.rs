@@ -151,6 +151,8 @@ pub enum Report {
     Down(SerialNo, DownReason, Option<SerialNo>),
     /// An IKE SA has ended.
     Finished(SerialNo, Finish),
+    /// A replacement has failed.
+    NotRekeyed(SerialNo, String),
     /// A keepalive went out.
     Keepalive(SocketAddr, SocketAddr),
 }
@@ -428,6 +430,7 @@ impl Peer {
             Output::Successor(successor) => {
                 self.sas.insert(successor.serial(), *successor);
             }
+            Output::NotRekeyed(old, why) => self.reports.push(Report::NotRekeyed(old, why)),
             Output::Farewell(farewell) => self.farewells.keep(now, farewell),
             Output::Finished(finish) => {
                 self.reports.push(Report::Finished(serial, finish));

@@ -295,12 +295,14 @@ fn an_initiator_that_wants_transport_deletes_a_tunnel() {
 fn refused(mut sim: Sim, notify: &str) {
     let serial = sim.initiate();
     sim.settle();
-    assert_eq!(
-        sim.peers[0].downs(),
-        [DownReason::Refused(notify.into())],
-        "{:#?}",
-        sim.peers[0].log
-    );
+    let ours = match notify {
+        "TS_UNACCEPTABLE" => "; ours are [10.",
+        "NO_PROPOSAL_CHOSEN" => "; our proposals are 1:ESP",
+        _ => "",
+    };
+    let refused = matches!(&sim.peers[0].downs()[..], [DownReason::Refused(why)]
+        if why.starts_with(&format!("{notify}{ours}")));
+    assert!(refused, "{:?} {:#?}", sim.peers[0].downs(), sim.peers[0].log);
     assert!(sim.peers[0].logged(&format!("IKE_AUTH response rejected Child SA with {notify}")));
     for peer in &sim.peers {
         assert_eq!(peer.established().len(), 1, "{:#?}", peer.log);

@@ -3,7 +3,7 @@
 
 #![allow(clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use pluto_tests::tree::{Pair, pass, run, seconds};
+use pluto_tests::tree::{NET_TO_NET, Pair, connection, pass, run, seconds};
 use pluto_whack::Request;
 use std::time::Duration;
 
@@ -145,4 +145,101 @@ fn a_deleted_child_sa_that_is_wanted_comes_back_on_the_same_ike_sa() {
         pair.assert_up(1).await;
         pair.end().await;
     });
+}
+
+/// What IKE_AUTH does not ask for is asked for by the first rekeying.
+#[test]
+fn a_refused_rekey_is_told_at_once_and_says_what_did_not_match() {
+    run(async {
+        let [west, east] = Pair::setups(36);
+        let pair = Pair::bare(west, east).await;
+        for (host, esp) in [(&pair.west, "aes_gcm256;dh19"), (&pair.east, "aes_gcm256;dh20")] {
+            host.add(connection("tunnel", &format!("{NET_TO_NET} esp={esp}"))).await;
+        }
+        pair.establish().await;
+        for (host, offered) in [(&pair.west, "KE=DH19"), (&pair.east, "KE=DH20")] {
+            let whack = host.begin(rekey_child("tunnel"));
+            seconds(1).await;
+            let told = tokio::time::timeout(Duration::from_millis(10), whack.outcome()).await;
+            let told = told.unwrap_or_else(|_| panic!("it waits\n{}", host.log));
+            let last = told.lines.last().cloned().unwrap_or_default();
+            assert_eq!(told.status, 56, "{told:?}");
+            assert!(last.contains("not rekeyed") && last.contains("NO_PROPOSAL_CHOSEN"), "{last}");
+            assert!(last.contains(offered), "{last}");
+        }
+        pair.assert_up(1).await;
+        pair.end().await;
+    });
+}
+
+#[test]
+fn a_refused_child_sa_on_a_shared_ike_sa_is_told_at_once_and_harms_nobody() {
+    run(async {
+        let pair = Pair::new(37, "").await;
+        pair.establish().await;
+        for (host, net) in [(&pair.west, "10.3.0.0"), (&pair.east, "10.4.0.0")] {
+            let words = NET_TO_NET.replace("10.1.0.0", net);
+            host.add(connection("second", &words)).await;
+        }
+        let whack = pair.west.initiate("second");
+        seconds(1).await;
+        let told = tokio::time::timeout(Duration::from_millis(10), whack.outcome()).await;
+        let told = told.unwrap_or_else(|_| panic!("it waits\n{}", pair.west.log));
+        let last = told.lines.last().cloned().unwrap_or_default();
+        assert_ne!(told.status, 0, "{told:?}");
+        assert!(last.contains("TS_UNACCEPTABLE; ours are [10.3.0.0/24===10.2.0.0/24]"), "{last}");
+        for host in [&pair.west, &pair.east] {
+            assert_eq!((host.census().await.ike_sas, host.tunnels()), (1, 1), "{}", host.log);
+            host.order(Request::Delete { name: named("second") }).await;
+        }
+        pair.end().await;
+    });
+}
+
+/// The IKE SA passes to a connection whose Child SA is on it, on whichever side its owner is
+/// taken down, and how.
+#[test]
+fn taking_down_the_owner_of_a_shared_ike_sa_spares_the_others() {
+    for west_ends in [true, false] {
+        for delete in [true, false] {
+            run(async move {
+                let pair = Pair::new(38, "").await;
+                pair.establish().await;
+                pair.add_sharing("").await;
+                assert_eq!(pair.west.initiate("second").outcome().await.status, 0);
+                seconds(1).await;
+                let name = named("tunnel");
+                let (host, peer) = match west_ends {
+                    true => (&pair.west, &pair.east),
+                    false => (&pair.east, &pair.west),
+                };
+                let end = if delete { Request::Delete { name } } else { Request::Down { name } };
+                let done = host.order(end).await;
+                assert_eq!(done.status, 0, "{done:?}");
+                // West wishes its tunnel up: where east takes it down, it comes back.
+                assert!(host.tunnels() == 1 || !west_ends, "{}", host.log);
+                assert!(!host.log.says("\"second\" #3: deleted"), "{}", host.log);
+                assert!(!peer.log.says("\"second\" #3: received"), "{}", peer.log);
+                assert_eq!(host.census().await.ike_sas, 1, "{}", host.log);
+                // It lives on: rekeyed from both sides, and down in the end.
+                for host in [host, peer] {
+                    let done = host.order(rekey_ike("second")).await;
+                    assert_eq!(done.status, 0, "{done:?}\n{}", host.log);
+                    let done = host.order(rekey_child("second")).await;
+                    assert_eq!(done.status, 0, "{done:?}\n{}", host.log);
+                }
+                for host in [host, peer] {
+                    for name in ["tunnel", "second"] {
+                        host.order(Request::Delete { name: named(name) }).await;
+                    }
+                }
+                seconds(1).await;
+                for host in [host, peer] {
+                    host.assert_nothing_left().await;
+                }
+                let Pair { west, east, .. } = pair;
+                assert_eq!((west.stop().await, east.stop().await), (0, 0));
+            });
+        }
+    }
 }

@@ -6,8 +6,8 @@ use pluto_connections::routing::{Routing, RoutingAction, RoutingEvent};
 use pluto_connections::{Kind, SerialNo};
 use pluto_messages::{
     ChildCameUp, ChildMoved, ChildSuspended, ChildWentDown, ConnectionChanged,
-    ConnectionDescription, DescribeConnection, IkeNews, Initiate, OrderSa, Retire, SetRouted,
-    TakeChildDown, TakeDown, TrafficWaits,
+    ConnectionDescription, DescribeConnection, IkeNews, Initiate, LeaveIke, OrderSa, Retire,
+    SetRouted, TakeChildDown, TakeDown, TrafficWaits,
 };
 use pluto_states::{DownReason, Finish, Level, Request};
 use pluto_whack::codes;
@@ -28,11 +28,16 @@ impl ConnectionActor {
         self.tell_supervisor(OrderSa { serial, request });
     }
 
+    /// It is done with an IKE SA, on which there may be Child SAs of others.
+    fn leave_ike(&self, ike: SerialNo) {
+        self.tell_supervisor(LeaveIke { ike, connection: self.serial });
+    }
+
     /// Deletes the SAs that it has or is making.
     fn delete_sas(&mut self, ctx: &mut Context<Self>) {
         self.cancel_next_attempt(ctx);
         for ike in &self.ikes {
-            self.order(*ike, Request::DeleteIke);
+            self.leave_ike(*ike);
         }
         if self.ikes.is_empty()
             && let Some(child) = &self.child
@@ -300,7 +305,7 @@ impl Handler<ChildWentDown> for ConnectionActor {
         if let Some(why) = why {
             self.fail(codes::FATAL, &why);
             if let Some(ike) = self.established.or(self.negotiating) {
-                self.order(ike, Request::DeleteIke);
+                self.leave_ike(ike);
             }
             self.route(RoutingEvent::TeardownChild(msg.child), ctx);
         } else if creating {

@@ -139,7 +139,7 @@ impl Supervisor {
             .map(|(serial, _)| *serial)
             .collect();
         for ike in ikes {
-            self.order(ike, pluto_states::Request::Shutdown);
+            self.leave_ike(ike, serial, pluto_states::Request::Shutdown);
         }
         self.shell.kernel.do_send(pluto_messages::SetPolicies { connection: serial.0, spec: None });
         self.disclaim_pools(serial);

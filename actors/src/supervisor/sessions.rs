@@ -11,8 +11,8 @@ use pluto_kernel::KernelEvent;
 use pluto_messages::{
     ChildCameUp, ChildExpired, ChildMoved, ChildSaNews, ChildSaSuperseded, ChildSuspended,
     ChildWentDown, Exit, IkeNews, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, KernelTells,
-    LifetimeOver, MappingChanged, NewResponder, Order, OrderSa, RemoveSaPair, StartIke,
-    StartRefused, StartedIke, TrafficWaits, Who,
+    LeaveIke, LifetimeOver, MappingChanged, NewResponder, Order, OrderSa, RemoveSaPair,
+    SaNotRekeyed, StartIke, StartRefused, StartedIke, TrafficWaits, Who,
 };
 use pluto_states::{
     ChildEvent, ChildUp, DownReason, Finish, IkeSa, Input, Request, ResponderStart,
@@ -529,6 +529,47 @@ impl Handler<IkeSaFinished> for Supervisor {
         // datagrams are not strangers.
         if let Some(entry) = self.ikes.get_mut(&msg.ike) {
             entry.finish = Some(msg.finish);
+        }
+    }
+}
+
+impl Handler<SaNotRekeyed> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, msg: SaNotRekeyed, _: &mut Self::Context) {
+        self.watched_sa_not_rekeyed(msg.serial, &msg.why);
+    }
+}
+
+impl Handler<LeaveIke> for Supervisor {
+    type Result = ();
+    fn handle(&mut self, msg: LeaveIke, _: &mut Self::Context) {
+        self.leave_ike(msg.ike, msg.connection, Request::DeleteIke);
+    }
+}
+
+impl Supervisor {
+    /// A connection is done with an IKE SA. Where Child SAs of others are on it, it passes to
+    /// one of them, and only the connection's own end; otherwise `end` is ordered.
+    pub(super) fn leave_ike(&mut self, ike: SerialNo, leaves: ConnectionSerial, end: Request) {
+        let Some(entry) = self.ikes.get(&ike).filter(|entry| entry.connection == leaves) else {
+            return;
+        };
+        let of = |child: &SerialNo| Some((*child, self.children.get(child)?.connection));
+        let children: Vec<_> = entry.children.iter().filter_map(of).collect();
+        let heir = children.iter().rev().map(|(_, connection)| *connection);
+        let heir = heir.filter(|connection| *connection != leaves).find_map(|connection| {
+            let heir = self.table.by_serial(connection)?;
+            Some((connection, self.as_the_kernel_can(heir.ike_policy()?)))
+        });
+        let Some((heir, policy)) = heir.filter(|_| entry.established && !entry.ending) else {
+            self.order(ike, end);
+            return;
+        };
+        self.order(ike, Request::BelongTo(policy));
+        self.move_ike(ike, heir);
+        self.tell_connection(heir, IkeNews::Established(ike));
+        for (child, _) in children.into_iter().filter(|(_, connection)| *connection == leaves) {
+            self.order(child, Request::DeleteChild(child));
         }
     }
 }

@@ -166,6 +166,12 @@ impl Supervisor {
         over.for_each(|watch| watch.answer(0, &format!("{old}: rekeyed")));
     }
 
+    /// An SA was not rekeyed.
+    pub(super) fn watched_sa_not_rekeyed(&mut self, old: SerialNo, why: &str) {
+        let over = self.watches.extract_if(.., |watch| watch.serial == old && watch.rekey);
+        over.for_each(|watch| watch.answer(codes::FATAL, &format!("{old}: not rekeyed: {why}")));
+    }
+
     /// An SA has ended.
     pub(super) fn watched_sa_ended(&mut self, serial: SerialNo, replaced_by: Option<SerialNo>) {
         let over = self.watches.extract_if(.., |watch| watch.serial == serial);

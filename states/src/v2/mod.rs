@@ -11,6 +11,7 @@ pub(crate) mod informational;
 pub(crate) mod mobike;
 pub(crate) mod outbound;
 pub(crate) mod receive;
+pub(crate) mod refused;
 pub(crate) mod rekey_ike;
 pub(crate) mod state;
 pub(crate) mod table;

@@ -11,9 +11,11 @@ use crate::v2::child::{self, ChildPayloads, KeySource, Place, Settled};
 use crate::v2::established::Established;
 use crate::v2::ike_sa_init::OUR_NONCE_LEN;
 use crate::v2::outbound;
+use crate::v2::refused;
 use crate::v2::state::State;
 use crate::{
-    ChildSpi, DownReason, Finish, Job, JobId, JobResult, KernelFault, KernelResult, StoryEvent,
+    ChildSpi, DownReason, Finish, Job, JobId, JobResult, KernelFault, KernelResult, Output,
+    StoryEvent,
 };
 use pluto_connections::{ChildPolicy, SerialNo};
 use pluto_crypto::{Cost, LocalKey, Secret};
@@ -481,14 +483,16 @@ impl ChildExchange {
             }
             return established.go_on(cx);
         }
-        tell(cx, self.child, StoryEvent::ChildRejectedByPeer { exchange, notify: notify_type });
+        let why = refused::child(notify, &self.policy, Some(&self.methods));
+        let told = why.clone();
+        tell(cx, self.child, StoryEvent::ChildRejectedByPeer { exchange, why: told });
         let temporary = notify_type == NotifyType::TEMPORARY_FAILURE;
         if temporary && self.replaces.is_none() && !out_of_patience(cx) {
             let wait = put_off(cx);
             cx.postpone(wait, Task::AskAgain(self.child));
             return established.go_on(cx);
         }
-        cx.child_down(self.child, DownReason::Refused(notify_type.to_string()));
+        cx.child_down(self.child, DownReason::Refused(why.clone()));
         let Some(old) = self.replaces.filter(|_| !superseded) else {
             return established.go_on(cx);
         };
@@ -504,7 +508,7 @@ impl ChildExchange {
             let wait = put_off(cx);
             cx.postpone(wait, Task::RekeyChild(old));
         } else {
-            later(cx, old);
+            later(cx, old, format!("the peer has refused it with {why}"));
         }
         established.go_on(cx)
     }
@@ -538,6 +542,7 @@ impl ChildExchange {
         known: bool,
     ) {
         tell(cx, self.child, StoryEvent::ChildNotInstalled { fault: fault.clone() });
+        let why = format!("the kernel could not: {fault}");
         let reason = DownReason::Kernel(fault);
         if known {
             established.disown(cx, self.child, reason);
@@ -545,7 +550,7 @@ impl ChildExchange {
             cx.child_down(self.child, reason);
         }
         if let Some(old) = self.replaces {
-            later(cx, old);
+            later(cx, old, why);
         }
     }
 
@@ -557,16 +562,17 @@ impl ChildExchange {
         why: String,
     ) {
         tell(cx, self.child, StoryEvent::ChildRejectedByUs { why: why.clone() });
-        established.disown(cx, self.child, DownReason::Unacceptable(why));
+        established.disown(cx, self.child, DownReason::Unacceptable(why.clone()));
         if let Some(old) = self.replaces {
-            later(cx, old);
+            later(cx, old, format!("the peer's answer is not acceptable: {why}"));
         }
     }
 }
 
 /// A rekeying has failed for good reasons: once more, half way to the end.
-fn later(cx: &mut Cx<'_, '_>, old: SerialNo) {
+fn later(cx: &mut Cx<'_, '_>, old: SerialNo, why: String) {
     let now = cx.now();
+    cx.out.push(Output::NotRekeyed(old, why));
     if let Some(old) = cx.sa.child(old).filter(|old| old.is_current()) {
         old.life.rekey = try_again(now, old.life.end);
     }

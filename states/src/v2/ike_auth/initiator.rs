@@ -12,6 +12,7 @@ use crate::v2::configuration;
 use crate::v2::established::{self, Established};
 use crate::v2::ike_sa_init::{Keyed, notifications};
 use crate::v2::mobike::{self, Announced};
+use crate::v2::refused;
 use crate::v2::state::State;
 use crate::{AskId, AskResult, Cause, DownReason, KernelResult, StoryEvent};
 use pluto_connections::{Authby, ChildPolicy, ConfigRole, Id, SerialNo, narrow};
@@ -375,8 +376,10 @@ fn first_child(
     let Some(payloads) = &response.child else {
         let exchange = ExchangeType::IKE_AUTH;
         let notify = response.error.unwrap_or(NotifyType::NO_PROPOSAL_CHOSEN);
-        cx.child_story(&child, StoryEvent::ChildRejectedByPeer { exchange, notify });
-        return Err(Rejected::ByPeer(DownReason::Refused(notify.to_string())));
+        let why = refused::child(&Notify::new(notify, Vec::new()), &child.policy, None);
+        let told = why.clone();
+        cx.child_story(&child, StoryEvent::ChildRejectedByPeer { exchange, why: told });
+        return Err(Rejected::ByPeer(DownReason::Refused(why)));
     };
     let installed = settle(cx, serial, &child.policy, payloads, response).and_then(|settled| {
         let source = KeySource {

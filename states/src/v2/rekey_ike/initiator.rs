@@ -8,8 +8,9 @@ use crate::v2::create_child_sa::{
 };
 use crate::v2::established::{Established, delete_ike, end_with};
 use crate::v2::ike_sa_init::{OUR_NONCE_LEN, Offer};
+use crate::v2::refused;
 use crate::v2::state::State;
-use crate::{Finish, Job, JobId, JobResult, StoryEvent};
+use crate::{Finish, Job, JobId, JobResult, Output, StoryEvent};
 use pluto_connections::SerialNo;
 use pluto_crypto::{Cost, IkeSuite, LocalKey, Secret};
 use pluto_wire::numbers::{ExchangeType, KeId, NotifyType};
@@ -80,7 +81,8 @@ impl Established {
 }
 
 /// The IKE SA is not rekeyed now; if it ever can be, once more half way to its end.
-fn later(cx: &mut Cx<'_, '_>) {
+fn later(cx: &mut Cx<'_, '_>, why: String) {
+    cx.out.push(Output::NotRekeyed(cx.sa.serial, why));
     cx.sa.timers.life.rekey = try_again(cx.now(), cx.sa.timers.life.end);
 }
 
@@ -139,7 +141,7 @@ impl IkeExchange {
 
     fn not_begun(&self, cx: &mut Cx<'_, '_>, why: &str) {
         cx.story_of(self.serial, StoryEvent::IkeRekeyFailed { why: why.into() });
-        later(cx);
+        later(cx, why.into());
     }
 
     fn send(mut self: Box<Self>, established: &mut Established, cx: &mut Cx<'_, '_>) {
@@ -287,13 +289,14 @@ impl IkeExchange {
             self.make_key(&mut established, cx, method);
             return established.go_on(cx);
         }
-        let why = format!("the peer has refused it with {notify_type}");
-        cx.story_of(self.serial, StoryEvent::IkeRekeyFailed { why });
+        let why = refused::ike(notify, &cx.sa.policy);
+        let why = format!("the peer has refused it with {why}");
+        cx.story_of(self.serial, StoryEvent::IkeRekeyFailed { why: why.clone() });
         if self.yield_to_rival(cx, &established) {
             return established.go_on(cx);
         }
         if notify_type != NotifyType::TEMPORARY_FAILURE {
-            later(cx);
+            later(cx, why);
         } else if out_of_patience(cx) {
             let why = "the peer has answered TEMPORARY_FAILURE for minutes";
             cx.story(StoryEvent::OutOfStep { why });
