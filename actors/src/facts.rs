@@ -100,6 +100,7 @@ pub fn tunnel(connection: &Connection, child: Option<&ChildUp>, wishes: Wishes) 
         mtu: connection.mtu(),
         transport,
         moving: false,
+        device: None,
     }
 }
 

@@ -120,9 +120,12 @@ pub fn start(parts: Parts) -> Tree {
         Some(escalate.clone()),
     ));
     let dns = service(Dns::new(parts.resolver, log.clone(), Some(escalate.clone())));
+    let esp = parts.sockets.as_ref().and_then(|sockets| sockets.esp());
+    let device = esp.map(|esp| esp.device().to_owned());
     let updown = service(
         UpdownActor::new(kernel.clone(), log.clone(), parts.updown_limit)
             .with_runner(parts.runner)
+            .into_device(device)
             .escalating(escalate.clone()),
     );
 

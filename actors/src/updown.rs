@@ -41,6 +41,8 @@ pub struct UpdownActor {
     path: String,
     limit: Duration,
     log: Log,
+    /// Of the embedded data plane.
+    device: Option<String>,
 }
 
 impl UpdownActor {
@@ -55,7 +57,15 @@ impl UpdownActor {
             path: std::env::var("PATH").unwrap_or_else(|_| USUAL_PATH.into()),
             limit,
             log,
+            device: None,
         }
+    }
+
+    /// Routes lead into this device: the embedded data plane's.
+    #[must_use]
+    pub fn into_device(mut self, device: Option<String>) -> Self {
+        self.device = device;
+        self
     }
 
     /// Tells `escalate` when there are too many internal errors.
@@ -109,7 +119,10 @@ impl Handler<RunUpdown> for UpdownActor {
     type Result = ResponseActFuture<Self, Result<UpdownDone, Fault>>;
 
     fn handle(&mut self, msg: RunUpdown, _: &mut Self::Context) -> Self::Result {
-        let RunUpdown { verb, means, facts } = msg;
+        let RunUpdown { verb, means, mut facts } = msg;
+        if let Some(device) = &self.device {
+            through(&mut facts, device);
+        }
         let work = match means {
             Means::Disabled => std::future::ready(done(Outcome::Success)).boxed_local(),
             Means::Script(command) => self.script(command, verb, &facts),
@@ -213,6 +226,19 @@ fn route_change(work: &Work) -> RouteChange {
             RouteChange::RemoveAddress { address, interface }
         }
     }
+}
+
+/// Leads what goes through the tunnel into `device`, natively or by a script.
+fn through(facts: &mut Facts, device: &str) {
+    for (name, value) in &mut facts.environment {
+        match name.as_str() {
+            "PLUTO_STACK" => *value = "embedded".into(),
+            "PLUTO_INTERFACE" | "PLUTO_VIRT_INTERFACE" => *value = device.into(),
+            _ => {}
+        }
+    }
+    facts.environment.retain(|(name, _)| name != "PLUTO_NEXT_HOP");
+    facts.device = Some(device.into());
 }
 
 fn done(outcome: Outcome) -> UpdownDone {

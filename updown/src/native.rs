@@ -104,7 +104,8 @@ impl std::error::Error for NoInterface {}
 /// Whether the verb may have anything to do, so that routing has to be looked at.
 #[must_use]
 pub fn concerns(verb: Verb, facts: &Facts) -> bool {
-    let wanted = !facts.transport && (!facts.host || facts.source_ip.is_some());
+    let wanted =
+        facts.device.is_some() || !facts.transport && (!facts.host || facts.source_ip.is_some());
     match verb {
         Verb::Route => wanted,
         // The source address may be known only now (it came from the peer).
@@ -138,7 +139,9 @@ pub fn plan(
     let (mut work, mut routes) = (Vec::new(), Vec::new());
     for (n, destination) in targets(facts).into_iter().enumerate() {
         let (gateway, interface) = way(facts, now, destination)?;
-        let source = sources(facts).find(|source| same_family(*source, destination.0));
+        let own = facts.me.filter(|_| facts.device.is_some() && facts.host);
+        let mut sources = sources(facts).chain(own);
+        let source = sources.find(|source| same_family(*source, destination.0));
         let metric = facts.metric;
         let route = Route { destination, interface, gateway, source, metric, mtu: facts.mtu };
         let reached = now.clients.get(n).and_then(Option::as_ref);
@@ -157,9 +160,11 @@ pub fn plan(
     Ok(work)
 }
 
-/// Our own addresses for what goes through the tunnel.
+/// Our own addresses for what goes through the tunnel. In transport mode it is the one
+/// outside.
 fn sources(facts: &Facts) -> impl Iterator<Item = IpAddr> {
-    [facts.source_ip, facts.other_source_ip].into_iter().flatten()
+    let tunnel = !facts.transport;
+    [facts.source_ip, facts.other_source_ip].into_iter().flatten().filter(move |_| tunnel)
 }
 
 /// The peer's traffic; a default route as two halves, which leave the host's own default
@@ -210,12 +215,15 @@ fn interface(facts: &Facts, now: &RouteFacts) -> Option<String> {
 }
 
 /// Gateway and interface by which the peer is reached: `nexthop=` first, then what the
-/// routing table says.
+/// routing table says. Where ESP is not the kernel's, the way is the device.
 fn way(
     facts: &Facts,
     now: &RouteFacts,
     destination: (IpAddr, u8),
 ) -> Result<(Option<IpAddr>, String), NoInterface> {
+    if let Some(device) = &facts.device {
+        return Ok((None, device.clone()));
+    }
     let interface = interface(facts, now).ok_or(NoInterface { destination })?;
     let by_table = now.peer.as_ref().filter(|peer| peer.interface == interface);
     let gateway = facts.next_hop.or_else(|| by_table.and_then(|peer| peer.gateway));

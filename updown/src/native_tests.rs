@@ -186,6 +186,22 @@ fn hosts_and_transport_mode_need_nothing() {
 }
 
 #[test]
+fn a_device_gets_every_route_whatever_the_table_says() {
+    let facts = Facts { device: Some("ipsec0".into()), ..nets() };
+    // A default route, which the kernel's own IPsec would be content with.
+    let reached = reach("eth0", Some("192.0.2.254"));
+    let now = RouteFacts { peer: reached.clone(), clients: vec![reached] };
+    assert_eq!(planned(Verb::Route, &nets(), &now), NOTHING);
+    assert_eq!(planned(Verb::Route, &facts, &now), ["route add 10.2.0.0/24 dev ipsec0"]);
+    let host = Facts { host: true, peer_client: vec![net("198.51.100.1/32")], ..facts };
+    let expected = ["route add 198.51.100.1/32 dev ipsec0 src 192.0.2.1"];
+    assert_eq!(planned(Verb::Route, &host, &now), expected);
+    let source_ip = Some(ip("10.1.0.1"));
+    let transport = Facts { transport: true, source_ip, ..host };
+    assert_eq!(planned(Verb::Route, &transport, &now), expected);
+}
+
+#[test]
 fn only_route_and_a_late_source_address_do_something() {
     let with_source = Facts { source_ip: Some(ip("10.1.0.1")), ..nets() };
     for facts in [nets(), with_source.clone()] {

@@ -83,6 +83,9 @@ pub struct Facts {
     /// Whether the tunnel only moves to another address (MOBIKE): its inner source address
     /// stays.
     pub moving: bool,
+    /// The device that packets have to be routed into, where ESP is not the kernel's; none:
+    /// policies find them on any way.
+    pub device: Option<String>,
 }
 
 impl Facts {

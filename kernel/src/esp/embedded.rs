@@ -121,6 +121,12 @@ impl EspSockets {
         open().map_err(|error| failed(format!("carry ESP in UDP on {local}"), &error))
     }
 
+    /// The device's name.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        &self.plane.parts.device.name
+    }
+
     /// IKE no longer listens on `local`.
     pub fn detach(&self, local: SocketAddr) {
         self.plane.parts.sockets.detach(local);
