@@ -32,6 +32,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const TABLE: u8 = 220;
 /// On packets outside, so that those routes do not catch them.
 const MARK: u32 = 0x0e50;
+/// Seconds, rounded up, in which packets of an SA that has been removed are still received.
+const LINGER: u64 = 2;
 /// What fits into ESP in UDP in any family with any algorithm on Ethernet, rounded down.
 const MTU: u32 = 1400;
 
@@ -437,7 +439,8 @@ impl Kernel for EmbeddedKernel {
             }
         }
         self.added.remove(&child);
-        self.plane.parts.shared.change().sad.remove(child);
+        self.plane.parts.shared.change().sad.retire(child, now() + LINGER);
+        self.plane.wake();
         Ok(())
     }
 

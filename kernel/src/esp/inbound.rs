@@ -126,7 +126,8 @@ fn reason(error: OpenError) -> Reason {
 
 /// RFC 7296, 2.23: a NAT may have a new address for the peer; told once for each.
 fn tell_mapping(shared: &Shared, sa: &InboundSa, receiving: &mut Receiving, arrival: &Arrival) {
-    if arrival.encapsulated && receiving.seen_from != arrival.remote {
+    let known = receiving.seen_from == arrival.remote || sa.leaving.load(Ordering::Relaxed);
+    if arrival.encapsulated && !known {
         receiving.seen_from = arrival.remote;
         let (child, remote) = (Some(sa.child), arrival.remote);
         shared.events.tell(KernelEvent::Mapping { child, remote });

@@ -36,6 +36,8 @@ const TURNS: usize = 4;
 const FRAME: usize = 65_600;
 /// Room to rebuild packets of transport mode in.
 const SIDE: usize = RECEIVE * SLOT;
+/// Milliseconds between looks whether SAs that are leaving may go.
+const LEAVING: u16 = 500;
 /// Panics of one thread after which it stays away: something is broken for good.
 const PANICS: usize = 100;
 
@@ -173,6 +175,15 @@ impl Parts {
         self.stop.load(Ordering::Acquire)
     }
 
+    /// Lets SAs go whose time has come; tells whether more are to follow.
+    fn let_go(&self) -> bool {
+        let next = self.shared.tables().sad.leaves_at();
+        if next.is_some_and(|at| at <= now()) {
+            self.shared.change().sad.reap(now());
+        }
+        next.is_some()
+    }
+
     fn sender(&self) -> Sender {
         Sender { sockets: Arc::clone(&self.sockets), shared: Arc::clone(&self.shared) }
     }
@@ -238,7 +249,8 @@ fn receive_loop(parts: &Parts, worker: usize, wake: &OwnedFd) {
         let mut polled = vec![sys::readable(wake.as_raw_fd())];
         polled.extend(sockets.iter().map(|socket| sys::readable(socket.as_raw_fd())));
         while !parts.stopped() && parts.sockets.version() == version {
-            if sys::wait(&mut polled).is_err() {
+            let leaving = parts.let_go();
+            if sys::wait_at_most(&mut polled, leaving.then_some(LEAVING)).is_err() {
                 return;
             }
             let _ = sys::unsignal(wake);

@@ -6,7 +6,7 @@ use super::inner::Inner;
 use crate::{SaMove, Template, Traffic, TrafficPair};
 use rustc_hash::FxHashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Without ESN an SA is told to be at its soft limit here: a sixteenth of its sequence
@@ -147,6 +147,8 @@ pub(crate) struct InboundSa {
     pub(crate) traffic: Arc<[TrafficPair]>,
     /// Seconds since 1970; 0 never.
     pub(crate) last_in: AtomicU64,
+    /// Its Child SA is gone, and only what is on its way is still taken.
+    pub(crate) leaving: AtomicBool,
     receiving: Arc<Mutex<Receiving>>,
 }
 
@@ -249,6 +251,7 @@ impl InboundSa {
             copy_dscp,
             traffic,
             last_in: AtomicU64::new(0),
+            leaving: AtomicBool::new(false),
             receiving: Arc::new(Mutex::new(Receiving { opener, usage, seen_from: remote })),
         }
     }
@@ -266,6 +269,7 @@ impl InboundSa {
             copy_dscp: self.copy_dscp,
             traffic: Arc::clone(&self.traffic),
             last_in: AtomicU64::new(self.last_in.load(Ordering::Relaxed)),
+            leaving: AtomicBool::new(false),
             receiving: Arc::clone(&self.receiving),
         }
     }
@@ -318,6 +322,8 @@ pub(crate) struct Sad {
     /// The newest last.
     outbound: FxHashMap<Group, Vec<Arc<OutboundSa>>>,
     children: FxHashMap<u64, (Arc<InboundSa>, Option<Arc<OutboundSa>>)>,
+    /// SAs that still receive though their Child SA is gone, and until when.
+    leaving: Vec<(u64, Arc<InboundSa>)>,
 }
 
 impl Sad {
@@ -363,6 +369,35 @@ impl Sad {
             group.retain(|sa| sa.child != child);
             if group.is_empty() {
                 self.outbound.remove(&outbound.group);
+            }
+        }
+    }
+
+    /// Removes a Child SA's pair; what the peer has sent before it knew is received until
+    /// `until`. IKE's Delete and the packets sent before it are read by different threads.
+    pub(crate) fn retire(&mut self, child: u64, until: u64) {
+        let Some((inbound, _)) = self.children.get(&child).cloned() else { return };
+        self.remove(child);
+        inbound.leaving.store(true, Ordering::Relaxed);
+        self.inbound.insert(inbound.spi, Arc::clone(&inbound));
+        self.leaving.push((until, inbound));
+    }
+
+    /// When the next of those that have been retired is to go.
+    pub(crate) fn leaves_at(&self) -> Option<u64> {
+        self.leaving.iter().map(|(until, _)| *until).min()
+    }
+
+    /// Lets those go whose time has come.
+    pub(crate) fn reap(&mut self, now: u64) {
+        let (gone, stay) = std::mem::take(&mut self.leaving)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(until, _)| *until <= now);
+        self.leaving = stay;
+        for (_, sa) in gone {
+            // Its SPI may have a new owner.
+            if self.inbound.get(&sa.spi).is_some_and(|there| Arc::ptr_eq(there, &sa)) {
+                self.inbound.remove(&sa.spi);
             }
         }
     }

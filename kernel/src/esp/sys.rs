@@ -42,9 +42,15 @@ pub(crate) fn unsignal(event: &OwnedFd) -> io::Result<()> {
 
 /// Waits until one of the descriptors is readable.
 pub(crate) fn wait(polled: &mut [libc::pollfd]) -> io::Result<()> {
+    wait_at_most(polled, None)
+}
+
+/// The same, or until so many milliseconds have passed.
+pub(crate) fn wait_at_most(polled: &mut [libc::pollfd], limit: Option<u16>) -> io::Result<()> {
+    let limit = limit.map_or(-1, libc::c_int::from);
     let count = libc::nfds_t::try_from(polled.len()).unwrap_or(0);
     // SAFETY: the kernel reads and writes `count` entries, which are there.
-    let result = unsafe { libc::poll(polled.as_mut_ptr(), count, -1) };
+    let result = unsafe { libc::poll(polled.as_mut_ptr(), count, limit) };
     match checked(result) {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
         other => other.map(drop),

@@ -6,6 +6,7 @@ use super::hold::Holds;
 use super::sad::{InboundSa, Lifetime, OutboundSa, Sad};
 use super::spd::Spd;
 use crate::KernelEvent;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Policies and SAs.
@@ -55,7 +56,9 @@ impl Shared {
 
     /// The same for an SA that receives.
     pub(crate) fn tell_lifetime_in(&self, sa: &InboundSa, lifetime: Lifetime) {
-        self.tell_lifetime(sa.spi, sa.local.ip(), sa.child, lifetime);
+        if !sa.leaving.load(Ordering::Relaxed) {
+            self.tell_lifetime(sa.spi, sa.local.ip(), sa.child, lifetime);
+        }
     }
 
     fn tell_lifetime(&self, spi: u32, destination: std::net::IpAddr, child: u64, life: Lifetime) {
