@@ -96,7 +96,10 @@ impl Drain for Queue {
         }
         waiting.records.push(AsyncRecord::from(record, values));
         // With others before it, the thread has been woken or is at work.
-        if waiting.records.len() == 1 {
+        let first = waiting.records.len() == 1;
+        // It would only wait for us.
+        drop(waiting);
+        if first {
             self.0.wake.notify_one();
         }
         Ok(())

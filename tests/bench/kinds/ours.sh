@@ -45,9 +45,12 @@ ours_once() {
     done"
 }
 ours_prepare() { OURS_PLUTO_X=--use-none; : >"$W/$1/connection"; }
-ours_run() { onx "$1" env ${OURS_ENV:-A=b} "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir /run/pluto \
+ours_run() { onx "$1" ${OURS_ENV:+env $OURS_ENV} "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir /run/pluto \
   --secretsfile /etc/ipsec.secrets ${OURS_PLUTO_X:-}; }
-ours_listens() { [ -S "/proc/${KEEPER[$1]}/root/run/pluto/pluto.ctl" ] && whack "$1" --listen >/dev/null 2>&1; }
+ours_listens() { # whack says when; nothing but whack is run for that
+  [ -S "/proc/${KEEPER[$1]}/root/run/pluto/pluto.ctl" ] &&
+    nsenter -t "${KEEPER[$1]}" -m -n -r -w "$PLUTO_BIN_DIR/whack" --rundir /run/pluto --listen >/dev/null 2>&1
+}
 ours_responder() {
   OURS_PLUTO_X=--use-none
   mkdir -p "$W/$1"

@@ -10,7 +10,7 @@ const NO_ID: &str = "NONE";
 
 pub(super) fn connection(c: &ConnectionFacts, out: &mut String) -> Result {
     topology(c, out)?;
-    let mut lines = String::new();
+    let mut lines = String::with_capacity(2_048);
     hosts(c, &mut lines)?;
     authentication(c, &mut lines)?;
     lifetimes(c, &mut lines)?;
@@ -19,7 +19,9 @@ pub(super) fn connection(c: &ConnectionFacts, out: &mut String) -> Result {
     state(c, &mut lines)?;
     algorithms(c, &mut lines)?;
     for line in lines.lines() {
-        writeln!(out, "{}:   {line}", c.log_name)?;
+        for part in [c.log_name.as_str(), ":   ", line, "\n"] {
+            out.push_str(part);
+        }
     }
     Ok(())
 }

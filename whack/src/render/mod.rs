@@ -273,11 +273,10 @@ pub fn sanitize(lines: &str, out: &mut String) {
 /// Whether there is nothing but ASCII without control characters; other characters are
 /// looked at one by one.
 fn is_harmless(lines: &str) -> bool {
-    // Without an early end it is done many octets at a time.
-    let bad = lines.bytes().map(|octet| {
-        u32::from(octet >= 0x7f) | u32::from((octet < 0x20) & (octet != b'\n') & (octet != b'\t'))
-    });
-    bad.fold(0, |all, bad| all | bad) == 0
+    let bad = |octet: u8| (octet >= 0x7f) | ((octet < 0x20) & (octet != b'\n') & (octet != b'\t'));
+    // Without an early end within a piece it is done many octets at a time.
+    let clean = |piece: &[u8]| !piece.iter().fold(false, |found, octet| found | bad(*octet));
+    lines.as_bytes().chunks(1_024).all(clean)
 }
 
 /// One line of text from the daemon as it is printed: control characters and line feeds

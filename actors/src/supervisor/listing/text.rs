@@ -36,7 +36,7 @@ pub(super) async fn send(
             jobs.run(Priority::High, move || Block::of(what, slice.items(&gathered, &settings)))
         })
         .buffered(AT_ONCE);
-    let (mut text, mut out) = (Text::new(what, named), String::new());
+    let (mut text, mut out) = (Text::new(what, named), String::with_capacity(2 * CHUNK));
     while let Some(made) = blocks.next().await {
         match made {
             Ok(made) => made.iter().for_each(|block| text.block(block, &mut out)),
@@ -46,7 +46,12 @@ pub(super) async fn send(
             }
         }
         if out.len() >= CHUNK
-            && !reporter.reply_in_turn(Reply::text(std::mem::take(&mut out))).await
+            && !reporter
+                .reply_in_turn(Reply::text(std::mem::replace(
+                    &mut out,
+                    String::with_capacity(2 * CHUNK),
+                )))
+                .await
         {
             return false;
         }
