@@ -88,8 +88,8 @@ def direction(title, sender, receiver):
             gap, gap_at = came - got[i - 1][2], got[i - 1][2]
     lost = [n for n, c in enumerate(count) if c == 0]
     start = sent[0] if sent else 0.0
-    print("%s: sent %d, lost %d, duplicated %d, reordered %d, longest gap %.3f s (at %.1f s), longest way %.3f s" % (
-        title, len(sent), len(lost), sum(c - 1 for c in count if c > 1), reordered, gap, max(0, gap_at - start), latest))
+    print("%s: sent %d, lost %d (%d not sent), duplicated %d, reordered %d, longest gap %.3f s (at %.1f s), longest way %.3f s" % (
+        title, len(sent), len(lost), len(sender["errors"]), sum(c - 1 for c in count if c > 1), reordered, gap, max(0, gap_at - start), latest))
     for a, b in list(runs(lost))[:40]:
         why = sender["errors"].get(str(a))
         print("    lost %d to %d, sent %.3f to %.3f s after the start (at %.3f)%s" % (

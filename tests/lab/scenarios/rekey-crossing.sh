@@ -1,8 +1,13 @@
 # Both sides are told at the same instant to replace the Child SA, then the IKE SA, over a
 # wire so slow that their requests cross (RFC 7296, 2.8.1 and 2.8.2); one of each remains
-# pairs: libreswan-strongswan ours-ours ours-libreswan ours-strongswan
+# (libreswan 5.2 keeps both Child SAs, and of crossing IKE SAs it loses the children: with it
+# only the traffic over Child SAs is looked at)
+# pairs: ours-ours ours-libreswan ours-strongswan
 . "$(dirname "$0")/../lab.sh"; net_pair
 SUITE=aes-gcm ROUNDS=10
+what="child ike"
+[[ ${KIND[*]} != *libreswan* ]] || { ROUNDS=3 what=child; settled() { sleep 1; traffic_flows; }; }
+for h in left right; do [ "${KIND[$h]}" != libreswan ] || MAY_LOSE[$h]=20; done
 ESP[aes-gcm]='aes_gcm256;dh31' STRONGSWAN_ESP[aes-gcm]='aes256gcm16-x25519'
 STRONGSWAN_CONF='delete_rekeyed_delay = 1'
 both_up
@@ -26,10 +31,10 @@ crossings() {
   for ((i = 1; i <= ROUNDS; i++)); do crossing "$1" || { echo "in round $i"; return 1; }; done
 }
 check "traffic starts" traffic_start
-for what in child ike; do check "the $what SA is replaced by both at once, $ROUNDS times" crossings $what; done
+for w in $what; do check "the $w SA is replaced by both at once, $ROUNDS times" crossings $w; done
 check "traffic flows" traffic_flows
 traffic_whole
-carried right
+[ "$what" = child ] || carried right
 check "left terminates" term left t
 nothing_installed "after terminate"
 both_stop
