@@ -208,6 +208,21 @@ fn collision_of_rekey_ike_and_rekey_ike_leaves_one_with_the_child_sa() {
 }
 
 #[test]
+fn collision_of_rekey_ike_and_rekey_ike_leaves_the_old_one_time_to_carry_the_response() {
+    for seed in 0..8 {
+        let mut crossing = begun(seed, Kind::Quick, [RekeyIke, RekeyIke]);
+        for _ in 0..2 {
+            assert!(crossing.deliver(0) && crossing.deliver(1));
+        }
+        // The redundant one is deleted by who has made it, and the old one not yet.
+        crossing.wait(Duration::from_millis(500));
+        assert!(crossing.peers.iter().all(|peer| peer.sas.len() == 2), "{}", crossing.story());
+        crossing.wait(Duration::from_secs(2));
+        crossing.assert_agree(1, 1);
+    }
+}
+
+#[test]
 fn collision_of_rekey_ike_and_delete_ike_leaves_nothing() {
     collide_both_ways(RekeyIke, DeleteIke);
 }

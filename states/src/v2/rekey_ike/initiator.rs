@@ -16,9 +16,13 @@ use pluto_crypto::{Cost, IkeSuite, LocalKey, Secret};
 use pluto_wire::numbers::{ExchangeType, KeId, NotifyType};
 use pluto_wire::v2::{KePayload, Notify, Payload};
 use pluto_wire::{IkeSpi, IkeSpis};
+use std::time::Duration;
 
 /// INVALID_KE_PAYLOADs that are followed.
 const MAX_GUESSES: u8 = 3;
+/// How long the old IKE SA is left to the peer to get our response by it to the rekeying of
+/// its own that has lost: without that it never knows what it is to delete.
+const RESPONSE_ARRIVES: Duration = Duration::from_secs(1);
 
 /// The IKE SA that we are making.
 #[derive(Debug, Clone)]
@@ -256,13 +260,15 @@ impl IkeExchange {
                 // The peer deletes this one.
                 established.go_on(cx)
             }
-            rival => {
-                let serial = made.serial;
-                if let Some(rival) = rival {
-                    rival.give_up(cx, &established, serial);
-                }
+            Some(rival) => {
+                rival.give_up(cx, &established, made.serial);
                 made.succeed(cx, &established);
-                let finish = Finish::Replaced(serial);
+                cx.postpone(RESPONSE_ARRIVES, Task::DeleteIke);
+                established.go_on(cx)
+            }
+            None => {
+                let finish = Finish::Replaced(made.serial);
+                made.succeed(cx, &established);
                 end_with(cx, established.protection, vec![delete_ike()], finish)
             }
         }
