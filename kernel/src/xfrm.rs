@@ -20,6 +20,7 @@ use crate::{
     Ledger, PolicyChange, PolicySpec, RouteAnswer, RouteChange, SaMove, SaPairSpec, SpiRequest,
 };
 use attr::{XFRM_MSG_NEWSA, XFRM_MSG_UPDSA};
+use migrate::Way;
 use rustc_hash::FxHashSet;
 use std::net::IpAddr;
 
@@ -388,20 +389,39 @@ impl Kernel for XfrmKernel {
             return Err(refusal.of(what()));
         }
         let (moved, changes) = self.ledger.move_child(to);
+        let (first, rest) = changes.split_at(changes.len().min(CHANGES_AT_ONCE));
         let requests = self.netlink.requests();
+        // What has another name can be there before its predecessor goes, so that nothing is
+        // without an SA meanwhile.
+        let mut later = Vec::new();
         for ((old, new), state) in moved.iter().zip(&found) {
-            let same = (old.source, old.destination) == (new.source, new.destination);
-            if !same {
-                sa::remove(requests, old);
-            }
-            let kind = if same { XFRM_MSG_UPDSA } else { XFRM_MSG_NEWSA };
+            let kind = match migrate::way(old, new, state, to) {
+                Way::Update => XFRM_MSG_UPDSA,
+                Way::Replace => {
+                    sa::remove(requests, old);
+                    XFRM_MSG_NEWSA
+                }
+                Way::Beside => {
+                    later.push(*old);
+                    XFRM_MSG_NEWSA
+                }
+            };
             migrate::again(requests, kind, state, new, to)
                 .ok_or_else(|| refused(what(), libc::EBADMSG))?;
         }
-        if let Some(refusal) = self.netlink.transact()?.into_iter().find(not_missing) {
-            return Err(refusal.of(what()));
+        for change in first {
+            policy::change(requests, change);
         }
-        self.change_policies(&changes)
+        if rest.is_empty() {
+            later.drain(..).for_each(|old| sa::remove(requests, &old));
+        }
+        let refused = self.netlink.transact()?.into_iter().find(not_missing);
+        let changed = self.change_policies(rest);
+        self.remove_sas(&later)?;
+        match refused {
+            Some(refusal) => Err(refusal.of(what())),
+            None => changed,
+        }
     }
 
     fn remove(&mut self, child: u64) -> Result<(), KernelError> {

@@ -1,9 +1,9 @@
 //! Moving SAs and policies to other addresses (RFC 7296, 2.23; RFC 4555).
 //!
 //! What the kernel tells of an SA is what it takes for a new one, so an SA moves by being
-//! read, removed and added. XFRM_MSG_MIGRATE would do that too, where it is configured, but
-//! only together with policies, and without changing UDP ports. Where only ports change, the
-//! SA is updated in place.
+//! read and added anew. XFRM_MSG_MIGRATE would do that too, where it is configured, but only
+//! together with policies, without an end to ESP in UDP, and with the sequence numbers of the
+//! moment before. Where only ports change, the SA is updated in place.
 
 use super::attr::{
     self, XFRM_MSG_MIGRATE, XFRMA_ENCAP, XFRMA_LASTUSED, XFRMA_LTIME_VAL, XFRMA_REPLAY_ESN_VAL,
@@ -24,6 +24,29 @@ pub(crate) fn ask(out: &mut Requests) {
     out.begin(XFRM_MSG_MIGRATE, 0);
     out.zeros(64);
     out.end();
+}
+
+/// How an SA gets to where it is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// As it is there.
+    Update,
+    /// The kernel knows it by the same name (destination, SPI): the old one goes first.
+    Replace,
+    /// Under another name, beside the old one, which goes after.
+    Beside,
+}
+
+/// The way for an SA of which the kernel has told `state`. ESP in UDP neither begins nor ends
+/// in place.
+pub(crate) fn way(old: &InstalledSa, new: &InstalledSa, state: &[u8], to: &SaMove) -> Way {
+    let attributes_of = state.get(SA_INFO..).unwrap_or_default();
+    let encapsulated = attributes(attributes_of).any(|(kind, _)| kind == XFRMA_ENCAP);
+    match (old.source == new.source, old.destination == new.destination) {
+        (true, true) if encapsulated == to.encapsulated => Way::Update,
+        (_, true) => Way::Replace,
+        (_, false) => Way::Beside,
+    }
 }
 
 /// Writes the request that puts an SA, as the kernel has told it in `state`, to where `sa`

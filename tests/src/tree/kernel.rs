@@ -5,7 +5,7 @@ use pluto_actors::service::Factory;
 use pluto_kernel::fake::{FakeKernel, FakeTables};
 use pluto_kernel::{
     Capabilities, Counters, InterfaceAddress, Kernel, KernelError, KernelEvent, Ledger, PolicySpec,
-    RouteAnswer, RouteChange, SaPairSpec, SpiRequest,
+    RouteAnswer, RouteChange, SaMove, SaPairSpec, SpiRequest,
 };
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
@@ -89,6 +89,10 @@ impl Kernel for Shaky {
 
     fn install_outbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
         self.call(|kernel| kernel.install_outbound(spec))
+    }
+
+    fn move_sa(&mut self, to: &SaMove) -> Result<(), KernelError> {
+        self.call(|kernel| kernel.move_sa(to))
     }
 
     fn remove(&mut self, child: u64) -> Result<(), KernelError> {

@@ -1,10 +1,10 @@
 //! Who decides on which path to go.
 
 use super::{
-    MOST_ADDRESSES, NAT_RETRIES, Part, PathStory, STRANDED, children_follow, further, judge_nat,
-    messages, nat_detection, suspend_children, usable,
+    NAT_RETRIES, Part, PathStory, STRANDED, children_follow, further, judge_nat, messages,
+    nat_detection, suspend_children, usable,
 };
-use crate::common::{Cx, Task};
+use crate::common::{Common, Cx, Task};
 use crate::nat::{self, Path};
 use crate::v2::established::Established;
 use crate::v2::state::State;
@@ -32,14 +32,23 @@ pub(crate) fn addresses(cx: &mut Cx<'_, '_>, ours: Arc<[IpAddr]>) {
                 // What is routed by way of it hides how the peer can be reached now.
                 suspend_children(cx);
             }
-            let mut remotes = vec![cx.sa.path.remote.ip()];
-            remotes.extend(cx.sa.mobike.theirs.iter().copied().take(MOST_ADDRESSES));
-            remotes.dedup();
+            let remotes = remotes(cx.sa);
             cx.kernel(KernelRequest::SourcesFor(remotes));
         }
         Part::Follows if !here => leave(cx),
         Part::Follows => tell(cx),
     }
+}
+
+/// The peer's addresses: the one that is known to be its own, the one in use, the others.
+fn remotes(sa: &Common) -> Vec<IpAddr> {
+    let mut remotes: Vec<IpAddr> = sa.mobike.verified.into_iter().collect();
+    for ip in std::iter::once(sa.path.remote.ip()).chain(sa.mobike.theirs.iter().copied()) {
+        if !remotes.contains(&ip) {
+            remotes.push(ip);
+        }
+    }
+    remotes
 }
 
 /// The peer is told our further addresses where they are others than before.
@@ -73,7 +82,8 @@ pub(crate) fn sources(cx: &mut Cx<'_, '_>, answers: &[(IpAddr, Option<IpAddr>)])
     if ours.is_empty() && cx.sa.mobike.ours.is_none() {
         return; // Nobody has told what we have.
     }
-    let wanted = if ours.contains(&local) && !cx.sa.mobike.stranded {
+    let lost = cx.sa.mobike.stranded || cx.sa.mobike.unproven || !ours.contains(&local);
+    let wanted = if !lost {
         // Who sat where the route led goes where it leads.
         let followed = before.flatten() == Some(local);
         now.filter(|source| followed && ours.contains(source)).map(|source| (source, remote))
@@ -85,9 +95,7 @@ pub(crate) fn sources(cx: &mut Cx<'_, '_>, answers: &[(IpAddr, Option<IpAddr>)])
             let known = ours.contains(&source).then_some(source).or_else(|| first(*to))?;
             Some((known, *to))
         };
-        let present = answers.iter().filter(|(to, _)| *to == remote).find_map(reached);
-        let way = present.or_else(|| answers.iter().find_map(reached));
-        match way {
+        match answers.iter().find_map(reached) {
             Some(way) => Some(way),
             None => return strand(cx),
         }
@@ -117,6 +125,7 @@ fn step_over(cx: &mut Cx<'_, '_>, local: IpAddr, remote: IpAddr) {
     cx.sa.path.local.set_ip(local);
     cx.sa.path.remote.set_ip(remote);
     cx.sa.mobike.stranded = false;
+    cx.sa.mobike.unproven = true;
     cx.sa.mobike.tried.clear();
     let (now, policy) = (cx.now(), cx.sa.policy.retransmit);
     let policy = super::patience(cx.sa, policy);
@@ -161,13 +170,11 @@ pub(crate) fn try_another(cx: &mut Cx<'_, '_>, resends: u8, looks_for_peer: bool
     }
     let ours = usable(cx.sa);
     let mobike = &cx.sa.mobike;
-    let first = mobike.tried.first().map_or(remote.ip(), |(_, remote)| *remote);
-    let remotes = std::iter::once(first).chain(mobike.theirs.iter().copied());
-    let pairs = remotes.flat_map(|to| {
+    let mut pairs = remotes(cx.sa).into_iter().flat_map(|to| {
         let alike = ours.iter().filter(move |from| from.is_ipv4() == to.is_ipv4());
         alike.map(move |from| (*from, to))
     });
-    let fresh = pairs.into_iter().find(|pair| !mobike.tried.contains(pair));
+    let fresh = pairs.find(|pair| !mobike.tried.contains(pair));
     // When all have been tried, they take turns.
     let turn = usize::from(resends).checked_rem(mobike.tried.len()).unwrap_or(0);
     let Some((from, to)) = fresh.or_else(|| mobike.tried.get(turn).copied()) else { return };
@@ -182,6 +189,9 @@ pub(crate) fn try_another(cx: &mut Cx<'_, '_>, resends: u8, looks_for_peer: bool
 pub(crate) fn answered_on(cx: &mut Cx<'_, '_>, path: &Path) {
     let tried = std::mem::take(&mut cx.sa.mobike.tried);
     let pair = (path.local.ip(), path.remote.ip());
+    if pair == (cx.sa.path.local.ip(), cx.sa.path.remote.ip()) {
+        cx.sa.mobike.unproven = false;
+    }
     let Some(first) = tried.first().copied().filter(|_| tried.contains(&pair)) else {
         if let Some((local, remote)) = tried.first() {
             cx.sa.path.local.set_ip(*local);
@@ -194,6 +204,7 @@ pub(crate) fn answered_on(cx: &mut Cx<'_, '_>, path: &Path) {
     old.remote.set_ip(first.1);
     cx.sa.path.local.set_ip(pair.0);
     cx.sa.path.remote.set_ip(pair.1);
+    cx.sa.mobike.unproven = false;
     if pair == first {
         return;
     }

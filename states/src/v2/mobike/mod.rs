@@ -80,6 +80,8 @@ pub(crate) struct Mobike {
     /// Paths on which the request that waits has gone out, since the present one seems dead;
     /// the first is that one.
     tried: Vec<(IpAddr, IpAddr)>,
+    /// Nobody has answered on the present path yet.
+    unproven: bool,
     /// The peer must be told where we are (RFC 4555, 3.5: pending_update).
     pending: bool,
     /// What is routed through the Child SAs was told to be undone.
