@@ -199,6 +199,7 @@ impl Handler<DescribeKernel> for KernelActor {
             children: core.ledger().children.len(),
             connections: core.ledger().connections.len(),
             restarts,
+            dropped: core.dropped(),
         })
     }
 }

@@ -109,7 +109,7 @@ fn tunnel(number: u8, suite: &str, workers: usize) {
     kernel.route(&RouteChange::Add(route)).unwrap();
     println!("ready");
     let _ = std::io::stdin().read(&mut [0]);
-    println!("{:?} {}", kernel.counters(1).unwrap(), kernel.dropped());
+    println!("{:?} {}", kernel.counters(1).unwrap(), kernel.counts());
 }
 
 /// Nanoseconds of a call: the median of rounds.

@@ -118,6 +118,12 @@ pub trait Kernel: std::fmt::Debug {
         Ok(Vec::new())
     }
 
+    /// Packets that the data plane has dropped since the start, by reason, where it is our
+    /// own; none where it is the kernel's, which counts by itself (`/proc/net/xfrm_stat`).
+    fn dropped(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// What this backend believes to be installed.
     fn ledger(&self) -> &Ledger;
 

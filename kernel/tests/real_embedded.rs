@@ -121,7 +121,7 @@ fn end(number: u8, v6: bool, port: u16) -> SocketAddr {
 impl Drop for Host {
     fn drop(&mut self) {
         if thread::panicking() {
-            println!("host {} dropped: {}", self.number, self.kernel.dropped());
+            println!("host {} dropped: {}", self.number, self.kernel.counts());
             println!("{}{}", ip("-s link show ipsec0"), ip("route show table 220"));
         }
     }
@@ -287,7 +287,7 @@ fn traffic_goes_through_every_kind_of_tunnel_and_is_counted() {
                 assert!(back == stream(STREAM), "what came back is not what was sent");
                 let counted = host.counted();
                 assert!(counted.bytes_out > STREAM as u64 && counted.bytes_in > STREAM as u64);
-                println!("   {counted:?} dropped: {}", host.kernel.dropped());
+                println!("   {counted:?} dropped: {}", host.kernel.counts());
                 host.kernel.flush();
                 assert!(host.kernel.ledger().is_empty());
                 assert_eq!(host.kernel.counters(2).unwrap_err().errno, libc::ESRCH);
@@ -354,8 +354,8 @@ fn ike_keeps_its_own_datagrams_and_esp_that_it_gets_can_be_delivered() {
             // The same again is a replay, and garbage has no SA.
             host.kernel.sockets().deliver(&esp, end(2, false, 4500));
             host.kernel.sockets().deliver(&[9; 100], end(2, false, 4500));
-            assert_eq!(host.kernel.dropped().count(Reason::Replay), 1);
-            assert_eq!(host.kernel.dropped().count(Reason::NoSa), 1);
+            assert_eq!(host.kernel.counts().count(Reason::Replay), 1);
+            assert_eq!(host.kernel.counts().count(Reason::NoSa), 1);
             assert_eq!(host.counted().packets_in, 1);
         },
         move |mut host, tell| {

@@ -94,6 +94,8 @@ pub struct KernelDescription {
     pub connections: usize,
     /// How often the core was rebuilt after a panic.
     pub restarts: u32,
+    /// Packets that the embedded data plane has dropped, for each of its reasons.
+    pub dropped: Vec<(&'static str, u64)>,
 }
 
 /// The last order: remove everything that the ledger holds.

@@ -1,7 +1,7 @@
 //! The backend that carries traffic itself.
 
 use super::codec::{Opener, Sealer};
-use super::counts::Counts;
+use super::counts::{Counts, Reason};
 use super::device::Device;
 use super::events::{Events, events};
 use super::plane::{Plane, now};
@@ -242,7 +242,7 @@ impl EmbeddedKernel {
 
     /// Packets that went no further, by reason.
     #[must_use]
-    pub fn dropped(&self) -> &Counts {
+    pub fn counts(&self) -> &Counts {
         &self.plane.parts.shared.counts
     }
 
@@ -494,6 +494,11 @@ impl Kernel for EmbeddedKernel {
             ended(outbound.spi, outbound.remote.ip(), over);
         }
         Ok(missed)
+    }
+
+    fn dropped(&self) -> Vec<(&'static str, u64)> {
+        let counts = &self.plane.parts.shared.counts;
+        Reason::ALL.iter().map(|reason| (reason.name(), counts.count(*reason))).collect()
     }
 
     fn ledger(&self) -> &Ledger {

@@ -9,6 +9,10 @@ pub(super) fn daemon(daemon: &DaemonFacts, out: &mut String) -> Result {
     if !daemon.kernel.capabilities.is_empty() {
         writeln!(out, "kernel: {}", daemon.kernel.capabilities)?;
     }
+    if !daemon.kernel.dropped.is_empty() {
+        let each = daemon.kernel.dropped.iter().map(|(reason, count)| format!("{reason} {count}"));
+        writeln!(out, "packets dropped: {}", each.collect::<Vec<_>>().join("; "))?;
+    }
     out.push_str(SEPARATOR);
     if !daemon.listening {
         writeln!(out, "not listening for IKE messages")?;

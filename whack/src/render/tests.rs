@@ -450,6 +450,7 @@ fn daemon() -> DaemonFacts {
             interface: "xfrm".into(),
             esp: false,
             capabilities: "this kernel has no ESP".into(),
+            dropped: [("in: replayed".into(), 2), ("out: no policy".into(), 7)].into(),
         },
         interfaces: vec![
             InterfaceFacts {
@@ -535,6 +536,7 @@ fn status_has_its_sections_in_order() {
 
 const STATUS: &str = "using kernel interface: xfrm
 kernel: this kernel has no ESP
+packets dropped: in: replayed 2; out: no policy 7
  
 interface eth0 192.1.2.45:UDP/500
 interface eth0 [2001:db8::1]:UDP/4500 (NAT)

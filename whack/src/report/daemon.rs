@@ -1,6 +1,7 @@
 //! Facts about the daemon itself.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The daemon: first in `--status`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -58,6 +59,9 @@ pub struct KernelFacts {
     pub esp: bool,
     /// What it can or cannot do, a sentence; empty when there is nothing to say.
     pub capabilities: String,
+    /// Packets that the embedded data plane has dropped, by reason; those of reasons that
+    /// there were. Empty with another backend.
+    pub dropped: BTreeMap<String, u64>,
 }
 
 /// A socket that the daemon listens on.

@@ -54,7 +54,8 @@ fn kernel(g: &Gathered) -> KernelFacts {
     if kernel.name == "none" {
         let capabilities =
             "negotiates only: nothing is installed, no traffic is carried".to_owned();
-        return KernelFacts { interface: kernel.name.to_string(), esp: false, capabilities };
+        let interface = kernel.name.to_string();
+        return KernelFacts { interface, capabilities, ..KernelFacts::default() };
     }
     let capabilities = can.esp_missing.clone().unwrap_or_else(|| {
         let yes = |can: bool| if can { "yes" } else { "no" };
@@ -68,7 +69,13 @@ fn kernel(g: &Gathered) -> KernelFacts {
             kernel.connections
         )
     });
-    KernelFacts { interface: kernel.name.to_string(), esp: can.esp, capabilities }
+    let dropped = kernel.dropped.iter().filter(|(_, count)| *count != 0);
+    KernelFacts {
+        interface: kernel.name.to_string(),
+        esp: can.esp,
+        capabilities,
+        dropped: dropped.map(|(reason, count)| ((*reason).to_string(), *count)).collect(),
+    }
 }
 
 const ENCRYPTION: [EncrId; 13] = [

@@ -44,7 +44,7 @@ impl Needs {
                 BriefConnectionStatus,
             ]),
             counters: among(&[Status, TrafficStatus, ShowStates, BriefConnectionStatus]),
-            daemon: among(&[Status, BriefStatus]),
+            daemon: among(&[Status, BriefStatus, GlobalStatus]),
             secrets: among(&[ListPsks, ListAll]),
         }
     }

@@ -158,7 +158,17 @@ pub(super) fn counters(g: &Gathered) -> Vec<CounterFacts> {
     ]
     .into_iter()
     .map(|(name, value)| CounterFacts { name: name.to_string(), value })
+    .chain(dropped(g))
     .collect()
+}
+
+/// The embedded data plane's: `total.esp.dropped.out.no-policy`.
+fn dropped(g: &Gathered) -> impl Iterator<Item = CounterFacts> {
+    g.kernel.iter().flat_map(|kernel| &kernel.dropped).map(|(reason, value)| {
+        let name: String =
+            reason.replace(": ", ".").replace(',', "").replace(' ', "-").to_ascii_lowercase();
+        CounterFacts { name: format!("total.esp.dropped.{name}"), value: *value }
+    })
 }
 
 /// Timers for `--listevents`.
