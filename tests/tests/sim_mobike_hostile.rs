@@ -86,10 +86,23 @@ fn traffic_goes_only_to_who_returns_the_cookie() {
 }
 
 #[test]
-fn a_wrong_cookie_and_a_missing_one_end_the_ike_sa() {
+fn who_ignores_cookies_must_at_least_answer_from_there() {
+    let mut stage = stage(12, true);
+    from(&mut stage, (ELSEWHERE, 500).into(), 2, &[update()]);
+    let response = stage.puppet.seal(X, true, 0, &[]);
+    stage.say(response);
+    assert_eq!(remote(&stage), (ELSEWHERE, ELSEWHERE));
+}
+
+#[test]
+fn a_wrong_cookie_and_none_from_elsewhere_end_the_ike_sa() {
     for answer in [vec![notify(NotifyType::COOKIE2, &[7; 16])], vec![]] {
         let mut stage = stage(3, true);
+        let home = stage.puppet.local;
         from(&mut stage, (ELSEWHERE, 500).into(), 2, &[update()]);
+        if answer.is_empty() {
+            stage.puppet.local = home;
+        }
         let response = stage.puppet.seal(X, true, 0, &answer);
         let said = stage.say(response);
         assert!(said.iter().any(|d| stage.puppet.open(&d.bytes).is_some()), "a Delete");

@@ -1,7 +1,7 @@
 //! Who decides on which path to go.
 
 use super::{
-    NAT_RETRIES, Part, PathStory, STRANDED, children_follow, further, judge_nat, messages,
+    NAT_RETRIES, Part, PathStory, STRANDED, children_follow, further, is_back, judge_nat, messages,
     nat_detection, suspend_children, usable,
 };
 use crate::common::{Common, Cx, Task};
@@ -248,7 +248,8 @@ impl Established {
         path: &Path,
         payloads: &[Payload],
     ) -> State {
-        if cookie.is_some_and(|ours| !messages::returns(payloads, &ours)) {
+        let asked = cx.sa.path.remote;
+        if cookie.is_some_and(|ours| !is_back(cx, asked, path, payloads, &ours)) {
             return self.wrong_cookie(cx);
         }
         // We have moved since: another update follows.

@@ -76,11 +76,11 @@ pub(super) fn returned(payloads: &[Payload]) -> Option<Payload> {
     COOKIE_LENGTHS.contains(&cookie.data.len()).then(|| Payload::Notify(cookie.clone()))
 }
 
-/// Whether a response has our COOKIE2.
-pub(super) fn returns(payloads: &[Payload], ours: &[u8; COOKIE_LEN]) -> bool {
+/// What a response says to our COOKIE2: whether it is returned; none: nothing.
+pub(super) fn returns(payloads: &[Payload], ours: &[u8; COOKIE_LEN]) -> Option<bool> {
     let mut cookies = notifications(payloads).filter(|n| n.notify_type == NotifyType::COOKIE2);
     // No secret any more: it has been on the way twice.
-    cookies.next().is_some_and(|cookie| cookie.data == ours)
+    cookies.next().map(|cookie| cookie.data == ours)
 }
 
 pub(super) fn has(payloads: &[Payload], wanted: NotifyType) -> bool {

@@ -32,7 +32,7 @@ use crate::{ChildEvent, ChildMove, ChildUp, Finish, Instant, KernelRequest, Outp
 use pluto_connections::{IpsecMode, Retransmit, Selector};
 use pluto_wire::numbers::{ExchangeType, NotifyType};
 use pluto_wire::v2::{Notify, Payload};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -378,12 +378,12 @@ impl Established {
     ) -> State {
         match sent {
             Sent::Addresses => self.go_on(cx),
-            Sent::Check { cookie, path } => {
-                if !messages::returns(payloads, &cookie) {
+            Sent::Check { cookie, path: asked } => {
+                if !is_back(cx, asked.remote, path, payloads, &cookie) {
                     return self.wrong_cookie(cx);
                 }
-                if cx.sa.path == path {
-                    cx.sa.mobike.verified = Some(path.remote.ip());
+                if cx.sa.path == asked {
+                    cx.sa.mobike.verified = Some(asked.remote.ip());
                     children_follow(cx);
                 } else {
                     cx.enqueue(Task::CheckReturn);
@@ -399,6 +399,27 @@ impl Established {
         let why = "the peer did not return our COOKIE2";
         cx.story(StoryEvent::OutOfStep { why });
         self.delete(cx, Finish::Failed(why.into()))
+    }
+}
+
+/// Whether the peer has got our cookie. libreswan (5.2) ignores cookies: its answer, which is
+/// authentic, at least comes from the address in question.
+fn is_back(
+    cx: &mut Cx<'_, '_>,
+    asked: SocketAddr,
+    path: &Path,
+    payloads: &[Payload],
+    cookie: &[u8; COOKIE_LEN],
+) -> bool {
+    match messages::returns(payloads, cookie) {
+        Some(same) => same,
+        None => {
+            cx.debug(format!(
+                "the peer, asked at {asked}, answers from {} without COOKIE2",
+                path.remote
+            ));
+            path.remote == asked
+        }
     }
 }
 
