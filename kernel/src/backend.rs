@@ -124,21 +124,26 @@ fn auto(options: BackendOptions) -> Result<Backend, KernelError> {
 }
 
 /// Opens the backend again, over the ledger of one that has panicked: nothing is cleared,
-/// and what it had installed is known.
+/// and what it had installed is known. The embedded data plane goes on meanwhile, and `esp`
+/// leads to it.
 ///
 /// # Errors
 /// See [`KernelError`].
 pub fn reopen(
     wanted: Protostack,
     options: &XfrmOptions,
+    esp: Option<&EspSockets>,
     ledger: Ledger,
 ) -> Result<Box<dyn Kernel>, KernelError> {
     let mut kernel: Box<dyn Kernel> = match wanted {
         Protostack::None => Box::<NoneKernel>::default(),
         Protostack::Auto | Protostack::Xfrm => Box::new(XfrmKernel::open(options)?),
         Protostack::Embedded => {
-            let why = "its device and threads live on in the old one".to_owned();
-            return Err(KernelError { what: "open the data plane again".into(), errno: 0, why });
+            let Some(esp) = esp else {
+                let why = "nothing leads to it".to_owned();
+                return Err(KernelError { what: "find the data plane".into(), errno: 0, why });
+            };
+            return Ok(Box::new(EmbeddedKernel::again(esp, ledger)?));
         }
     };
     kernel.adopt(ledger);

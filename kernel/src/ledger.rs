@@ -353,6 +353,11 @@ impl Ledger {
         }
     }
 
+    /// The policies that are to be installed.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = (PolicyKey, PolicyShape)> + '_ {
+        self.claims.iter().filter_map(|(key, claims)| Some((*key, best(claims)?)))
+    }
+
     /// The traffic that `connection` has claims on.
     #[must_use]
     pub fn policies_of(&self, connection: u64) -> Vec<PolicyKey> {

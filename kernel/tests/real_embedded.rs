@@ -430,3 +430,57 @@ fn a_trap_asks_for_an_sa_and_sends_what_waited() {
         },
     );
 }
+
+#[test]
+fn a_backend_that_is_opened_again_goes_on_with_its_sas_policies_and_routes() {
+    if !able("embedded backend again") {
+        return;
+    }
+    let tunnel = Tunnel::plain();
+    let (near, far) = (tunnel.clone(), tunnel);
+    two_hosts(
+        1,
+        move |mut host, told: mpsc::Receiver<()>| {
+            host.install(&near);
+            told.recv().unwrap();
+            let socket = near.bound(1);
+            let echo = |number: u8| {
+                socket.send_to(&[number], near.service(2)).unwrap();
+                let mut octets = [0; 10];
+                assert_eq!((socket.recv(&mut octets).unwrap(), octets[0]), (1, number));
+            };
+            echo(1);
+            let before = host.counted();
+            let blocked = vec![pair("10.1.0.0", "10.9.0.0", 16)];
+            host.kernel.set_policies(7, &bare(PolicyAction::Block, blocked)).unwrap();
+            let mut ledger = host.kernel.ledger().clone();
+            let (sockets, esp) = (host.kernel.sockets(), Some(host.kernel.sockets()));
+            host.kernel = EmbeddedKernel::again(&sockets, ledger.clone()).unwrap();
+            echo(2);
+            let after = host.counted();
+            assert_eq!((after.packets_out, after.added), (before.packets_out + 1, before.added));
+            assert!(ip("rule").contains("lookup 220"), "the routes are still looked at");
+            assert_eq!(host.kernel.ledger().policies_of(7).len(), 1);
+            let taken = host.kernel.allocate_spi(&request(3)).unwrap();
+            assert_ne!(taken, 0x1000);
+            // What the ledger does not know is no SA of anybody.
+            ledger.take_child(2);
+            let options = XfrmOptions::default();
+            let mut again = reopen(Protostack::Embedded, &options, esp.as_ref(), ledger).unwrap();
+            assert_eq!(again.counters(2).unwrap_err().errno, libc::ESRCH);
+            assert!(reopen(Protostack::Embedded, &options, None, Ledger::default()).is_err());
+            again.flush();
+            assert!(!ip("rule").contains("lookup 220"));
+        },
+        move |mut host, tell| {
+            host.install(&far);
+            let socket = far.bound(2);
+            tell.send(()).unwrap();
+            for _ in 0..2 {
+                let mut octets = [0; 10];
+                let (length, from) = socket.recv_from(&mut octets).unwrap();
+                socket.send_to(&octets[..length], from).unwrap();
+            }
+        },
+    );
+}

@@ -175,6 +175,7 @@ fn backend_options(options: &PlutoOptions) -> Result<BackendOptions, Failure> {
 fn kernel_cores(
     first: Box<dyn pluto_kernel::Kernel>,
     stack: Protostack,
+    esp: Option<pluto_kernel::esp::EspSockets>,
     log: Log,
 ) -> crate::service::Factory<crate::kernel::Backend> {
     let mut first = Some(first);
@@ -186,7 +187,8 @@ fn kernel_cores(
             (None, None) => Box::<pluto_kernel::NoneKernel>::default(),
         };
         let ledger = old.ledger().clone();
-        pluto_kernel::reopen(stack, &XfrmOptions::default(), ledger).unwrap_or_else(|error| {
+        let again = pluto_kernel::reopen(stack, &XfrmOptions::default(), esp.as_ref(), ledger);
+        again.unwrap_or_else(|error| {
             // Its sockets may be out of step; what it knows is worth more than nothing.
             log.error(&format!("kernel: cannot be opened again: {error}"));
             old
@@ -238,7 +240,7 @@ fn serve(
         let tree = root::start(Parts {
             log: log.clone(),
             jobs,
-            kernel: kernel_cores(backend.kernel, in_use, log.clone()),
+            kernel: kernel_cores(backend.kernel, in_use, plane.clone(), log.clone()),
             events: Some(Sources { kernel: backend.events, esp: told }),
             secrets_file: options.secretsfile.clone().into(),
             secrets: None,

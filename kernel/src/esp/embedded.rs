@@ -8,6 +8,7 @@ use super::plane::{Plane, now};
 use super::rule;
 use super::sad::{Group, InboundSa, OutboundSa, SaFacts, Sending, Usage};
 use super::sockets::Sockets;
+use super::spd::Spd;
 use super::stray::Stray;
 use super::tables::Shared;
 use crate::error::refused;
@@ -74,7 +75,6 @@ pub struct EmbeddedKernel {
     ledger: Ledger,
     capabilities: Capabilities,
     reserved: FxHashMap<u32, u64>,
-    added: FxHashMap<u64, u64>,
     notes: Vec<String>,
 }
 
@@ -210,10 +210,33 @@ impl EmbeddedKernel {
             ledger: Ledger::default(),
             capabilities: Capabilities { esp: true, raw_esp, ..Capabilities::default() },
             reserved: FxHashMap::default(),
-            added: FxHashMap::default(),
             notes,
         };
         Ok((kernel, events))
+    }
+
+    /// Around the data plane of one that has panicked: threads, device and SAs are as they
+    /// were. What its `ledger` does not know goes, and policies are as it has them.
+    ///
+    /// # Errors
+    /// There is no rtnetlink.
+    pub fn again(sockets: &EspSockets, ledger: Ledger) -> Result<Self, KernelError> {
+        let plane = Arc::clone(&sockets.plane);
+        let mut host = Host::open()?;
+        let rule = plane.parts.sockets.marks();
+        (host.table, host.mark) = if rule { (TABLE, MARK) } else { (0, 0) };
+        let raw_esp = plane.parts.sockets.has_raw();
+        let mut kernel = Self {
+            plane,
+            host,
+            rule,
+            ledger: Ledger::default(),
+            capabilities: Capabilities { esp: true, raw_esp, ..Capabilities::default() },
+            reserved: FxHashMap::default(),
+            notes: Vec::new(),
+        };
+        kernel.adopt(ledger);
+        Ok(kernel)
     }
 
     /// Sentences for the log.
@@ -260,7 +283,9 @@ impl EmbeddedKernel {
         let opener =
             Opener::new(spec.spi_in, spec.esn, spec.replay_window, cipher(spec, Halves::Inbound)?);
         let facts = facts(spec, spec.spi_in, spec.decap_dscp);
-        Ok(Arc::new(InboundSa::new(facts, opener, Usage::new(spec.bytes, spec.packets))))
+        let mut sa = InboundSa::new(facts, opener, Usage::new(spec.bytes, spec.packets));
+        sa.added = now();
+        Ok(Arc::new(sa))
     }
 
     fn outbound(&self, spec: &SaPairSpec) -> Result<Arc<OutboundSa>, KernelError> {
@@ -296,7 +321,6 @@ impl EmbeddedKernel {
             self.ledger.add_sa(spec.child, sa_out);
         }
         self.reserved.insert(spec.spi_in, spec.child);
-        self.added.insert(spec.child, now());
         let mut changes = Vec::new();
         for (key, shape) in child_policies(spec) {
             changes.push(self.ledger.claim(spec.connection, key, shape).0);
@@ -438,7 +462,6 @@ impl Kernel for EmbeddedKernel {
                 self.reserved.remove(&sa.spi);
             }
         }
-        self.added.remove(&child);
         self.plane.parts.shared.change().sad.retire(child, now() + LINGER);
         self.plane.wake();
         Ok(())
@@ -471,7 +494,7 @@ impl Kernel for EmbeddedKernel {
             packets_in: came.packets,
             bytes_out: went.map_or(0, |went| went.bytes),
             packets_out: went.map_or(0, |went| went.packets),
-            added: self.added.get(&child).copied().unwrap_or(0),
+            added: inbound.added,
             last_in: inbound.last_in.load(Ordering::Relaxed),
         })
     }
@@ -506,6 +529,22 @@ impl Kernel for EmbeddedKernel {
     }
 
     fn adopt(&mut self, ledger: Ledger) {
+        let own = ledger.children.iter().flat_map(|(child, owned)| {
+            owned.sas.iter().filter(|sa| sa.inbound).map(|sa| (sa.spi, *child))
+        });
+        self.reserved = own.collect();
+        {
+            let mut tables = self.plane.parts.shared.change();
+            tables.spd = Spd::default();
+            for (key, shape) in ledger.policies() {
+                tables.spd.insert(key, shape);
+            }
+            let known = |child: &u64| ledger.is_installed(*child);
+            let lost: Vec<u64> = tables.sad.children().filter(|child| !known(child)).collect();
+            for child in lost {
+                tables.sad.retire(child, now() + LINGER);
+            }
+        }
         self.ledger = ledger;
     }
 
@@ -554,7 +593,8 @@ impl Kernel for EmbeddedKernel {
 
 impl Drop for EmbeddedKernel {
     fn drop(&mut self) {
-        if self.rule {
+        // Not where a successor goes on with the same data plane.
+        if self.rule && Arc::strong_count(&self.plane) == 1 {
             let _ = rule::remove(&mut self.host);
         }
     }

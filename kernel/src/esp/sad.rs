@@ -145,6 +145,8 @@ pub(crate) struct InboundSa {
     pub(crate) transport: bool,
     pub(crate) copy_dscp: bool,
     pub(crate) traffic: Arc<[TrafficPair]>,
+    /// When it was installed, seconds since 1970.
+    pub(crate) added: u64,
     /// Seconds since 1970; 0 never.
     pub(crate) last_in: AtomicU64,
     /// Its Child SA is gone, and only what is on its way is still taken.
@@ -250,6 +252,7 @@ impl InboundSa {
             transport,
             copy_dscp,
             traffic,
+            added: 0,
             last_in: AtomicU64::new(0),
             leaving: AtomicBool::new(false),
             receiving: Arc::new(Mutex::new(Receiving { opener, usage, seen_from: remote })),
@@ -268,6 +271,7 @@ impl InboundSa {
             transport: self.transport,
             copy_dscp: self.copy_dscp,
             traffic: Arc::clone(&self.traffic),
+            added: self.added,
             last_in: AtomicU64::new(self.last_in.load(Ordering::Relaxed)),
             leaving: AtomicBool::new(false),
             receiving: Arc::clone(&self.receiving),
@@ -414,6 +418,11 @@ impl Sad {
     /// The newest SA of a group whose selectors cover the packet.
     pub(crate) fn outbound(&self, group: &Group, inner: &Inner) -> Option<&Arc<OutboundSa>> {
         self.outbound.get(group)?.iter().rev().find(|sa| sa.covers(inner))
+    }
+
+    /// Those that have SAs.
+    pub(crate) fn children(&self) -> impl Iterator<Item = u64> + '_ {
+        self.children.keys().copied()
     }
 
     /// A Child SA's pair; the SA that sends may be still to come.

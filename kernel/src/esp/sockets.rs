@@ -144,6 +144,16 @@ impl Sockets {
         self.list.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether packets outside are marked.
+    pub(crate) fn marks(&self) -> bool {
+        self.mark != 0
+    }
+
+    /// Whether protocol 50 can be sent and received.
+    pub(crate) fn has_raw(&self) -> bool {
+        self.list().iter().any(|socket| socket.kind == Kind::Raw)
+    }
+
     /// Whether this process may mark packets.
     pub(crate) fn may_mark(mark: u32) -> bool {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP));
