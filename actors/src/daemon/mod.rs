@@ -236,11 +236,11 @@ fn serve(
         let in_use = if plane.is_some() { Protostack::Embedded } else { stack(options) };
         let prefer_encapsulation = plane.is_some();
         let force_encapsulation = prefer_encapsulation && !backend.kernel.capabilities().raw_esp;
-        let sockets = Rc::new(Sockets::new(ports, plane, log.clone()));
+        let sockets = Rc::new(Sockets::new(ports, plane.clone(), log.clone()));
         let tree = root::start(Parts {
             log: log.clone(),
             jobs,
-            kernel: kernel_cores(backend.kernel, in_use, plane.clone(), log.clone()),
+            kernel: kernel_cores(backend.kernel, in_use, plane, log.clone()),
             events: Some(Sources { kernel: backend.events, esp: told }),
             secrets_file: options.secretsfile.clone().into(),
             secrets: None,
