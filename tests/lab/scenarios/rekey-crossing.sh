@@ -1,12 +1,12 @@
 # Both sides are told at the same instant to replace the Child SA, then the IKE SA, over a
 # wire so slow that their requests cross (RFC 7296, 2.8.1 and 2.8.2); one of each remains
-# (libreswan 5.2 keeps both Child SAs, and of crossing IKE SAs it loses the children: with it
-# only the traffic over Child SAs is looked at)
+# (libreswan 5.2 keeps both Child SAs, and when IKE SAs cross it loses their children: with it
+# only the traffic of one round of Child SAs is looked at)
 # pairs: ours-ours ours-libreswan ours-strongswan
 . "$(dirname "$0")/../lab.sh"; net_pair
 SUITE=aes-gcm ROUNDS=10
 what="child ike"
-[[ ${KIND[*]} != *libreswan* ]] || { ROUNDS=3 what=child; settled() { sleep 1; traffic_flows; }; }
+[[ ${KIND[*]} != *libreswan* ]] || { ROUNDS=1 what=child; settled() { sleep 1; traffic_flows; }; }
 for h in left right; do [ "${KIND[$h]}" != libreswan ] || MAY_LOSE[$h]=20; done
 ESP[aes-gcm]='aes_gcm256;dh31' STRONGSWAN_ESP[aes-gcm]='aes256gcm16-x25519'
 STRONGSWAN_CONF='delete_rekeyed_delay = 1'
