@@ -269,7 +269,8 @@ impl IkeSaActor {
                     actor.step(Input::KernelDone(done), ctx);
                 }));
             }
-            KernelRequest::Remove(_) if self.shell.leave_state.get() => {}
+            KernelRequest::Remove(_) | KernelRequest::RemoveReplaced(_)
+                if self.shell.leave_state.get() => {}
             KernelRequest::Move(to) => {
                 let child = to.child;
                 let to = pluto_kernel::SaMove {
@@ -296,6 +297,9 @@ impl IkeSaActor {
                 ctx.spawn(answer.into_actor(self).map(|sources, actor, ctx| {
                     actor.step(Input::KernelDone(KernelResult::Sources(sources)), ctx);
                 }));
+            }
+            KernelRequest::RemoveReplaced(child) => {
+                self.shell.kernel.do_send(pluto_messages::RemoveReplacedSaPair(child.0));
             }
             KernelRequest::Remove(child) => {
                 self.shell.kernel.do_send(pluto_messages::RemoveSaPair(child.0));

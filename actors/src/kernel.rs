@@ -12,12 +12,14 @@ use pluto_kernel::{
 use pluto_messages::{
     AllocateSpi, ChangeRoutes, DescribeKernel, Escalated, Fault, FlushKernel, InstallInboundSa,
     InstallOutboundSa, InstallSaPair, KernelAnswer, KernelDescription, KernelTells, ListAddresses,
-    MoveSaPair, ReadCounters, ReadManyCounters, RemoveSaPair, RouteTo, SetPolicies,
+    MoveSaPair, ReadCounters, ReadManyCounters, RemoveReplacedSaPair, RemoveSaPair, RouteTo,
+    SetPolicies,
 };
 use pluto_states::{ChildInstall, KernelFault};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 
 /// The core: a backend.
@@ -159,6 +161,20 @@ passes_on! {
     ReadCounters => |core, msg| core.counters(msg.0);
     RouteTo => |core, msg| core.route_to(msg.0);
     ListAddresses => |core, _msg| core.addresses();
+}
+
+/// How long the SAs of a Child SA outlive it when another one has replaced it.
+const REPLACED_LINGERS: Duration = Duration::from_secs(1);
+
+impl Handler<RemoveReplacedSaPair> for KernelActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: RemoveReplacedSaPair, ctx: &mut Self::Context) {
+        ctx.run_later(REPLACED_LINGERS, move |actor, _| {
+            // What cannot be removed is in the ledger, and what is not there is no error.
+            let _ = actor.service.call(|core| core.remove(msg.0));
+        });
+    }
 }
 
 impl Handler<ChangeRoutes> for KernelActor {

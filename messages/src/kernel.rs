@@ -41,6 +41,12 @@ pub struct MoveSaPair(pub SaMove);
 #[rtype(result = "KernelAnswer<()>")]
 pub struct RemoveSaPair(pub u64);
 
+/// Remove the SAs of a Child SA that another one has replaced, a second later: packets that
+/// are on their way through the network, or through the kernel's own output, still need them.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct RemoveReplacedSaPair(pub u64);
+
 /// Set or remove a connection's policies.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "KernelAnswer<()>")]

@@ -373,7 +373,10 @@ impl Cx<'_, '_> {
         outbound::old_goes(self, serial);
         outbound::never(self, serial);
         let child = self.sa.children.remove(at);
-        self.kernel(KernelRequest::Remove(serial));
+        self.kernel(match child.replaced_by {
+            Some(_) => KernelRequest::RemoveReplaced(serial),
+            None => KernelRequest::Remove(serial),
+        });
         self.out.push(Output::Child(ChildEvent::Down {
             child: serial,
             connection: child.policy.connection,

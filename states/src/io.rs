@@ -337,6 +337,9 @@ pub enum KernelRequest {
     /// Remove the SAs (or the reserved SPI) of a Child SA; not answered. What happens to
     /// the policies is up to the connection's routing.
     Remove(SerialNo),
+    /// The same for one that another Child SA has replaced: what is on its way, in the network
+    /// or in the kernel, may still need its SAs for a moment.
+    RemoveReplaced(SerialNo),
     /// A Child SA's packets go elsewhere from now on; answered.
     Move(ChildMove),
     /// When something last came in through any of these Child SAs; answered.

@@ -111,7 +111,7 @@ impl KernelModel {
                 let sources = remotes.iter().map(|ip| (*ip, source(ip))).collect();
                 Some(KernelResult::Sources(sources))
             }
-            KernelRequest::Remove(child) => {
+            KernelRequest::Remove(child) | KernelRequest::RemoveReplaced(child) => {
                 self.reserved.remove(&child);
                 self.installed.remove(&child);
                 self.receiving.remove(&child);

@@ -70,6 +70,25 @@ fn whack_rekeys_the_child_sa_and_the_ike_sa_by_name_and_by_serial() {
 }
 
 #[test]
+fn the_sas_of_a_rekeyed_child_sa_outlive_it_for_what_is_on_its_way() {
+    run(async {
+        let pair = Pair::new(35, "").await;
+        pair.establish().await;
+        let done = pair.west.order(rekey_child("tunnel")).await;
+        assert_eq!(done.status, 0, "{done:?}");
+        for tree in [&pair.west, &pair.east] {
+            assert_eq!(tree.tunnels(), 2, "{}", tree.log);
+        }
+        seconds(2).await;
+        for tree in [&pair.west, &pair.east] {
+            assert_eq!(tree.tunnels(), 1, "{}", tree.log);
+        }
+        pair.assert_up(1).await;
+        pair.end().await;
+    });
+}
+
+#[test]
 fn both_whacks_rekey_at_once_and_the_tunnel_stays() {
     run(async {
         let pair = Pair::new(32, "").await;

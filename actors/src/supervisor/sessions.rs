@@ -11,8 +11,8 @@ use pluto_kernel::KernelEvent;
 use pluto_messages::{
     ChildCameUp, ChildExpired, ChildMoved, ChildSaNews, ChildSaSuperseded, ChildSuspended,
     ChildWentDown, Exit, IkeNews, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, KernelTells,
-    LeaveIke, LifetimeOver, MappingChanged, NewResponder, Order, OrderSa, RemoveSaPair,
-    SaNotRekeyed, StartIke, StartRefused, StartedIke, TrafficWaits, Who,
+    LeaveIke, LifetimeOver, MappingChanged, NewResponder, Order, OrderSa, RemoveReplacedSaPair,
+    RemoveSaPair, SaNotRekeyed, StartIke, StartRefused, StartedIke, TrafficWaits, Who,
 };
 use pluto_states::{
     ChildEvent, ChildUp, DownReason, Finish, IkeSa, Input, Request, ResponderStart,
@@ -124,7 +124,10 @@ impl Supervisor {
             actor.kill();
         }
         if !self.shell.leave_state.get() {
-            self.shell.kernel.do_send(RemoveSaPair(child.0));
+            match replaced_by {
+                Some(_) => self.shell.kernel.do_send(RemoveReplacedSaPair(child.0)),
+                None => self.shell.kernel.do_send(RemoveSaPair(child.0)),
+            }
         }
         if let Some(ike) = self.ikes.get_mut(&entry.ike) {
             ike.children.retain(|other| *other != child);
