@@ -484,3 +484,52 @@ fn a_backend_that_is_opened_again_goes_on_with_its_sas_policies_and_routes() {
         },
     );
 }
+
+#[test]
+fn what_policies_let_pass_leaves_in_the_clear_though_a_tunnels_route_covers_it() {
+    if !able("embedded pass policies") {
+        return;
+    }
+    let tunnel = Tunnel::plain();
+    let (near, far) = (tunnel.clone(), tunnel);
+    two_hosts(
+        1,
+        move |mut host, told: mpsc::Receiver<()>| {
+            ip("route add 10.2.0.0/16 via 192.0.2.2 dev eth1 onlink");
+            host.install(&near);
+            told.recv().unwrap();
+            let mut pass = pair("10.1.0.0", "10.2.0.0", 16);
+            (pass.remote.protocol, pass.remote.port) = (17, (7777, 0xffff));
+            pass.priority = 1;
+            host.kernel.set_policies(7, &bare(PolicyAction::Pass, vec![pass])).unwrap();
+            let socket = UdpSocket::bind((near.address(1), 7776)).unwrap();
+            socket.send_to(b"clear", near.service(2)).unwrap();
+            told.recv().unwrap();
+            assert_eq!(host.counted().packets_out, 0, "port 7777 is not for the tunnel");
+            socket.send_to(b"tunnel", (near.address(2), 7778)).unwrap();
+            told.recv().unwrap();
+            assert_eq!(host.counted().packets_out, 1, "all else is");
+            // A better policy of another kind takes the rule away: nothing of it may leak.
+            let blocked = pair("10.1.0.0", "10.2.0.0", 24);
+            let block = bare(PolicyAction::Block, vec![TrafficPair { priority: 0, ..blocked }]);
+            host.kernel.set_policies(8, &block).unwrap();
+            assert!(!ip("rule").contains("219:"));
+            host.kernel.remove_policies(8).unwrap();
+            assert!(ip("rule").contains("219:"));
+            host.kernel.flush();
+            assert!(!ip("rule").contains("219:"));
+        },
+        move |mut host, tell| {
+            host.install(&far);
+            let clear = far.bound(2);
+            let tunnelled = UdpSocket::bind((far.address(2), 7778)).unwrap();
+            tunnelled.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            tell.send(()).unwrap();
+            let mut octets = [0; 10];
+            assert_eq!(clear.recv(&mut octets).unwrap(), 5);
+            tell.send(()).unwrap();
+            assert_eq!(tunnelled.recv(&mut octets).unwrap(), 6);
+            tell.send(()).unwrap();
+        },
+    );
+}

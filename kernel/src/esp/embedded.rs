@@ -4,6 +4,7 @@ use super::codec::{Opener, Sealer};
 use super::counts::{Counts, Reason};
 use super::device::Device;
 use super::events::{Events, events};
+use super::pass::Passes;
 use super::plane::{Plane, now};
 use super::rule;
 use super::sad::{Group, InboundSa, OutboundSa, SaFacts, Sending, Usage};
@@ -75,6 +76,7 @@ pub struct EmbeddedKernel {
     ledger: Ledger,
     capabilities: Capabilities,
     reserved: FxHashMap<u32, u64>,
+    passes: Passes,
     notes: Vec<String>,
 }
 
@@ -193,6 +195,9 @@ impl EmbeddedKernel {
                     .into(),
             );
         }
+        if may_mark {
+            rule::forget_passes(&mut host);
+        }
         let sockets = Arc::new(Sockets::new(device.queues.len(), host.mark));
         let raw_esp = sockets.open_raw();
         if !raw_esp {
@@ -210,6 +215,7 @@ impl EmbeddedKernel {
             ledger: Ledger::default(),
             capabilities: Capabilities { esp: true, raw_esp, ..Capabilities::default() },
             reserved: FxHashMap::default(),
+            passes: Passes::default(),
             notes,
         };
         Ok((kernel, events))
@@ -233,6 +239,7 @@ impl EmbeddedKernel {
             ledger: Ledger::default(),
             capabilities: Capabilities { esp: true, raw_esp, ..Capabilities::default() },
             reserved: FxHashMap::default(),
+            passes: Passes::default(),
             notes: Vec::new(),
         };
         kernel.adopt(ledger);
@@ -269,14 +276,17 @@ impl EmbeddedKernel {
         &self.plane.parts.shared.counts
     }
 
-    fn apply(&self, changes: impl IntoIterator<Item = PolicyChange>) {
+    fn apply(&mut self, changes: impl IntoIterator<Item = PolicyChange>) {
         let mut tables = self.plane.parts.shared.change();
         for change in changes {
+            self.passes.note(&change);
             match change.after {
                 Some(shape) => tables.spd.insert(change.key, shape),
                 None => tables.spd.remove(&change.key),
             }
         }
+        drop(tables);
+        self.passes.keep(&mut self.host, &self.ledger);
     }
 
     fn inbound(&self, spec: &SaPairSpec) -> Result<Arc<InboundSa>, KernelError> {
@@ -546,6 +556,8 @@ impl Kernel for EmbeddedKernel {
             }
         }
         self.ledger = ledger;
+        self.passes.adopt(&self.ledger);
+        self.passes.keep(&mut self.host, &self.ledger);
     }
 
     fn route(&mut self, change: &RouteChange) -> Result<(), KernelError> {

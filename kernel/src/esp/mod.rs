@@ -34,6 +34,7 @@ mod inbound;
 pub mod inner;
 mod octets;
 mod outbound;
+mod pass;
 mod plane;
 mod rule;
 mod sad;
