@@ -350,9 +350,14 @@ impl Handler<ConnectionChanged> for ConnectionActor {
     fn handle(&mut self, msg: ConnectionChanged, ctx: &mut Self::Context) {
         let was = self.connection.local_address();
         let was_oriented = was.is_some();
-        self.connection = msg.0;
+        let old = std::mem::replace(&mut self.connection, msg.0);
         let now = self.connection.local_address();
         let oriented = now.is_some();
+        if oriented {
+            self.last_oriented = None;
+        } else if was_oriented {
+            self.last_oriented = Some(old);
+        }
         if oriented == was_oriented {
             if was != now && self.routing == Routing::RoutedOndemand {
                 // The trap says from where an IKE SA would be.

@@ -81,6 +81,9 @@ struct Leaving {
 #[derive(Debug)]
 pub struct ConnectionActor {
     connection: Arc<Connection>,
+    /// The same as it was when one of its ends was still ours, where none is now: what was
+    /// done then has to be undone.
+    last_oriented: Option<Arc<Connection>>,
     serial: ConnectionSerial,
     shell: Rc<Shell>,
     routing: Routing,
@@ -145,6 +148,7 @@ impl ConnectionActor {
         Self {
             serial: connection.serial(),
             connection,
+            last_oriented: None,
             shell,
             routing,
             wishes,
@@ -169,6 +173,11 @@ impl ConnectionActor {
             failure: None,
             attempt: Attempt::None,
         }
+    }
+
+    /// With an end that is ours, or was.
+    fn oriented(&self) -> &Connection {
+        self.last_oriented.as_ref().unwrap_or(&self.connection)
     }
 
     fn log(&self, level: Level, text: &str) {

@@ -171,7 +171,8 @@ impl ConnectionActor {
     }
 
     fn updown(&mut self, verb: Verb, ctx: &mut Context<Self>) {
-        let means = match self.connection.updown() {
+        let connection = self.oriented();
+        let means = match connection.updown() {
             Updown::Native => Means::Native,
             Updown::Disabled => Means::Disabled,
             Updown::Command(command) => Means::Script(command),
@@ -179,7 +180,7 @@ impl ConnectionActor {
         if means == Means::Disabled || self.shell.leave_state.get() {
             return;
         }
-        let mut facts = facts::tunnel(&self.connection, self.child.as_deref(), self.wishes);
+        let mut facts = facts::tunnel(connection, self.child.as_deref(), self.wishes);
         if self.moving {
             facts.moving();
         }

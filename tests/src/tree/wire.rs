@@ -115,6 +115,13 @@ impl Wire {
         self.0.borrow_mut().cut_off.remove(&host);
     }
 
+    /// A host has another address besides.
+    pub fn also(&self, host: IpAddr, address: IpAddr) {
+        let mut state = self.0.borrow_mut();
+        let known = state.hosts.get(&host).cloned();
+        state.hosts.extend(known.map(|known| (address, known)));
+    }
+
     /// Delivers a datagram of anybody's at once; false: nobody is there.
     pub fn deliver(&self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) -> bool {
         let state = self.0.borrow();

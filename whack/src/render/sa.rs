@@ -37,6 +37,9 @@ pub(super) fn ike_sa(sa: &IkeSaFacts, out: &mut String) -> Result {
     if let Some(seconds) = sa.last_live_s {
         write!(out, " lastlive={seconds}s;")?;
     }
+    if sa.mobike {
+        out.push_str(" MOBIKE;");
+    }
     tail(out, sa.busy)
 }
 

@@ -236,6 +236,7 @@ fn states_have_their_deadlines_and_counters() {
         state_words: "sent IKE_SA_INIT request".into(),
         remote_port: 4500,
         tcp: true,
+        mobike: true,
         last_live_s: Some(4),
         busy: true,
         ..IkeSaFacts::default()
@@ -269,7 +270,7 @@ fn states_have_their_deadlines_and_counters() {
         "#1: \"east-west\":500 established IKE SA; REKEY in 1s; REPLACE in 2s; newest; idle;\n\
          #2: \"east-west\":500 established Child SA; REKEY in 1s; REPLACE in 2s; newest; eroute owner; IKE SA #1; idle;\n\
          #2: \"east-west\" esp.1fff@192.1.2.23 esp.1234abcd@192.1.2.45 tun.0@192.1.2.23 tun.0@192.1.2.45 Traffic: ESPin=84B ESPout=84B ESPmax=2^63B \n\
-         #3: \"road\"[1] 192.1.3.33:4500(tcp) sent IKE_SA_INIT request; lastlive=4s; crypto_calculating;\n\
+         #3: \"road\"[1] 192.1.3.33:4500(tcp) sent IKE_SA_INIT request; lastlive=4s; MOBIKE; crypto_calculating;\n\
          #4: \"east-west\":500 established Child SA; REKEY in 1s; REPLACE in 2s; newest; eroute owner; IKE SA #1; idle;\n\
          #4: \"east-west\" esp.1fff@192.1.2.23 esp.1234abcd@192.1.2.45 Traffic: ESPin=2KB ESPout=84B ESPmax=2KiB \n\
          #5: \"c\":500 larval Child SA; idle;\n\

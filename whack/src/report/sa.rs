@@ -57,6 +57,10 @@ pub struct IkeSaFacts {
     pub last_live_s: Option<u64>,
     /// Whether it waits for a computation, a key or the kernel.
     pub busy: bool,
+    /// Whether both ends support MOBIKE.
+    pub mobike: bool,
+    /// With MOBIKE: the peer's further addresses.
+    pub remote_addresses: Vec<String>,
     /// Serial numbers of its Child SAs.
     pub children: Vec<u64>,
 }

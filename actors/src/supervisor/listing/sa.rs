@@ -42,6 +42,8 @@ pub(super) fn ike(view: &IkeView, g: &Gathered) -> IkeSaFacts {
         deadlines: deadlines(&summary.deadlines, view.live.now),
         newest: newest == Some(view.serial),
         busy: summary.busy,
+        mobike: summary.mobike,
+        remote_addresses: summary.remote_addresses.iter().map(ToString::to_string).collect(),
         children: summary.children.iter().map(|child| child.serial.0).collect(),
         ..IkeSaFacts::default()
     }
