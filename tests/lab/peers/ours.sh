@@ -52,6 +52,7 @@ ours_sas() { whack "$1" --showstates | whack_sas; }
 ours_stale() { rm -f "$W/$1.log"; }         # ours must clear up after its predecessor by itself
 ours_says() {
   case $1 in
+    dead) echo 'second timeout exceeded';;
     rekeyed-ike) echo 'rekeyed IKE SA';;
     rekeyed-child) echo 'rekeyed Child SA';;
     wrong-psk) echo 'AUTHENTICATION_FAILED';;

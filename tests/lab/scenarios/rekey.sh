@@ -1,11 +1,12 @@
 # The Child SA and the IKE SA are replaced 20 times each by each side, with PFS and traffic
 # all the while, of which nothing is lost
-# pairs: libreswan-strongswan ours-ours ours-libreswan ours-strongswan
+# pairs: ours-ours ours-libreswan ours-strongswan
 . "$(dirname "$0")/../lab.sh"; net_pair
 SUITE=aes-gcm
 # Child SAs that IKE_AUTH creates take no notice of the group (RFC 7296, 1.2)
 ESP[aes-gcm]='aes_gcm256;dh31' STRONGSWAN_ESP[aes-gcm]='aes256gcm16-x25519'
-[ -z "${NO_PFS:-}" ] || { STRONGSWAN_ESP[aes-gcm]=aes256gcm16 ESP[aes-gcm]=aes_gcm256 OURS_X='--pfs=no' LIBRESWAN_X='pfs=no'; }
+ROUNDS=("child 10" "ike 20" "child 10")
+[ -z "${NO_PFS:-}" ] || { ROUNDS=("child 20"); STRONGSWAN_ESP[aes-gcm]=aes256gcm16 ESP[aes-gcm]=aes_gcm256 OURS_X='--pfs=no' LIBRESWAN_X='pfs=no'; }
 
 # libreswan, asked to rekey, sends by the new Child SA before its answer is on the way
 for h in left right; do [ "${KIND[$h]}" != libreswan ] || MAY_LOSE[$h]=40; done
@@ -14,7 +15,7 @@ both_up
 check "left initiates" init left t
 carried left
 check "traffic starts" traffic_start
-for round in 'child 10' 'ike 20' 'child 10'; do
+for round in "${ROUNDS[@]}"; do
   for h in left right; do
     check "$h replaces the ${round% *} SA ${round#* } times" replaced_times ${round#* } $h ${round% *}
   done
@@ -23,7 +24,7 @@ for round in 'child 10' 'ike 20' 'child 10'; do
 done
 check "one tunnel remains" settled
 check "traffic flows" traffic_flows
-traffic_whole "in 80 rekeys"
+traffic_whole
 carried right
 check "left terminates" term left t
 nothing_installed "after terminate"
