@@ -18,10 +18,12 @@ use pluto_messages::{
     MappingChanged, Order, OrderSa, SaNotRekeyed,
 };
 use pluto_states::{
-    Ask, AskId, AskResult, Finish, IkeSa, Input, Instant, JobResult, KernelRequest, KernelResult,
-    Level, Outbox, Output, Request,
+    Ask, AskId, AskResult, Finish, IkeSa, Input, Instant, Job, JobResult, KernelRequest,
+    KernelResult, Level, Outbox, Output, Request,
 };
+use pluto_whack::DebugClass;
 use std::collections::VecDeque;
+use std::fmt::Arguments;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -71,6 +73,23 @@ impl IkeSaActor {
         }
     }
 
+    fn subject(&self) -> Subject<'_> {
+        let policy = self.sa.policy();
+        Subject {
+            name: Some(&policy.log_name),
+            connection: Some(policy.connection),
+            serial: Some(self.serial),
+        }
+    }
+
+    fn shows(&self, class: DebugClass) -> bool {
+        self.shell.log.shows(class, &self.subject())
+    }
+
+    fn debug(&self, class: DebugClass, text: Arguments<'_>) {
+        self.shell.log.debug_line(class, &self.subject(), text);
+    }
+
     fn connection(&self) -> ConnectionSerial {
         self.sa.policy().connection
     }
@@ -96,9 +115,16 @@ impl IkeSaActor {
         }
         let mut copy = self.sa.clone();
         let mut out = std::mem::take(&mut self.out);
+        let timed =
+            self.shows(DebugClass::CpuUsage).then(|| (name(&input), self.shell.clock.now()));
         match watch::contain(|| self.shell.handle(&mut copy, input, &mut out)) {
             Ok(()) => {
                 self.sa = copy;
+                if let Some((what, begun)) = timed {
+                    let spent = self.shell.clock.now().since(begun).as_secs_f64() * 1_000.0;
+                    let text = format_args!("spent {spent:.3} milliseconds on {what}");
+                    self.debug(DebugClass::CpuUsage, text);
+                }
                 for output in out.drain(..) {
                     self.perform(output, ctx);
                 }
@@ -157,7 +183,11 @@ impl IkeSaActor {
 
     fn perform(&mut self, output: Output, ctx: &mut Context<Self>) {
         match output {
-            Output::Transmit(datagram) => self.shell.transport.transmit(&datagram),
+            Output::Transmit(datagram) => {
+                let (octets, to) = (datagram.bytes.len(), datagram.remote);
+                self.debug(DebugClass::Tmi, format_args!("sending {octets} octets to {to}"));
+                self.shell.transport.transmit(&datagram);
+            }
             Output::Keepalive { local, remote } => self.shell.transport.keepalive(local, remote),
             Output::Story(story) => self.shell.log.story(self.connection(), &story),
             Output::Job(id, job) => {
@@ -166,8 +196,10 @@ impl IkeSaActor {
                 } else {
                     Priority::Low
                 };
+                self.debug(DebugClass::Crypt, format_args!("{id:?}: {}", job_name(&job)));
                 let result = self.shell.jobs.run(priority, move || job.run());
                 let done = result.into_actor(self).map(move |result, actor, ctx| {
+                    actor.debug(DebugClass::Crypt, format_args!("{id:?}: done"));
                     actor.step(Input::JobDone(id, result.unwrap_or(JobResult::Lost)), ctx);
                 });
                 ctx.spawn(done);
@@ -193,6 +225,13 @@ impl IkeSaActor {
     fn ask(&mut self, id: AskId, ask: Ask, ctx: &mut Context<Self>) {
         match ask {
             Ask::Psk(question) => {
+                self.debug(
+                    DebugClass::Crypt,
+                    format_args!(
+                        "computing AUTH with the pre-shared key of {}",
+                        question.remote_id
+                    ),
+                );
                 let answer = self.shell.secrets.send(ComputePskAuth(question));
                 ctx.spawn(answer.into_actor(self).map(move |answer, actor, ctx| {
                     let answer = match answer {
@@ -355,6 +394,30 @@ async fn last_heard(
     (last != 0).then(|| now.saturating_sub(Duration::from_secs(last)))
 }
 
+/// An input, for debug lines.
+fn name(input: &Input) -> &'static str {
+    match input {
+        Input::Start => "the start",
+        Input::Datagram(_) => "a datagram",
+        Input::Timer => "a deadline",
+        Input::JobDone(..) => "a job's result",
+        Input::AskDone(..) => "an answer",
+        Input::KernelDone(_) => "the kernel's answer",
+        Input::Request(_) => "an order",
+    }
+}
+
+/// A job, for debug lines.
+fn job_name(job: &Job) -> String {
+    match job {
+        Job::GenerateKey { method, .. } => format!("making a key pair for {method}"),
+        Job::Agree { .. } => "computing a shared secret".to_string(),
+        Job::GenerateAndAgree { method, .. } => {
+            format!("making a key pair for {method} and computing a shared secret")
+        }
+    }
+}
+
 impl Actor for IkeSaActor {
     type Context = Context<Self>;
 
@@ -370,6 +433,8 @@ impl Actor for IkeSaActor {
 impl Handler<DatagramArrived> for IkeSaActor {
     type Result = ();
     fn handle(&mut self, msg: DatagramArrived, ctx: &mut Self::Context) {
+        let (octets, from) = (msg.0.bytes.len(), msg.0.remote);
+        self.debug(DebugClass::Tmi, format_args!("received {octets} octets from {from}"));
         self.step(Input::Datagram(msg.0), ctx);
     }
 }

@@ -3,7 +3,7 @@
 //! verbs of one connection never overlap; scripts of different connections do.
 
 use crate::kernel::{KernelActor, judge};
-use crate::log::Log;
+use crate::log::{Log, Subject};
 use crate::service::{Service, contained};
 use actix::{
     Actor, ActorFutureExt, Addr, Context, Handler, Recipient, ResponseActFuture, WrapFuture,
@@ -88,7 +88,9 @@ impl UpdownActor {
         verb: Verb,
         facts: &Facts,
     ) -> LocalBoxFuture<'static, UpdownDone> {
-        let debug = self.log.classes().contains(DebugClass::Updown);
+        let connection = Some(pluto_connections::ConnectionSerial(facts.connection));
+        let subject = Subject { connection, ..Subject::default() };
+        let debug = self.log.shows(DebugClass::Updown, &subject);
         let around = Surroundings { path: &self.path, debug };
         let environment = match environment(facts, verb, around) {
             Ok(environment) => environment,

@@ -21,15 +21,23 @@ pub enum DebugClass {
     AddState,
 }
 
+impl DebugClass {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        CLASSES.iter().find(|(class, ..)| *class == self).map_or("", |(_, name, _)| name)
+    }
+}
+
 /// Every class with its name and what it shows.
 pub const CLASSES: &[(DebugClass, &str, &str)] = &[
     (DebugClass::Base, "base", "decisions and exchanges"),
     (DebugClass::Routing, "routing", "routing states of connections (part of base)"),
-    (DebugClass::CpuUsage, "cpu-usage", "time that each step took"),
+    (DebugClass::CpuUsage, "cpu-usage", "time that each step of an IKE SA took"),
     (DebugClass::Refcnt, "refcnt", "life and death of actors"),
-    (DebugClass::Tmi, "tmi", "everything, very verbose"),
+    (DebugClass::Tmi, "tmi", "very verbose: every datagram"),
     (DebugClass::Crypt, "crypt", "cryptographic operations, without secrets"),
-    (DebugClass::Private, "private", "cryptographic operations with secrets"),
+    (DebugClass::Private, "private", "nothing: secrets are never logged"),
     (DebugClass::Updown, "updown", "the updown script, traced"),
     (DebugClass::Whackwatch, "whackwatch", "keep whack attached to what it started"),
     (DebugClass::AddPrefix, "add-prefix", "the object's name in debug lines"),

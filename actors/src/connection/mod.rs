@@ -9,7 +9,7 @@ mod handlers;
 mod steps;
 
 use crate::faults::Place;
-use crate::log::{Tap, TapFilter};
+use crate::log::{Subject, Tap, TapFilter};
 use crate::shell::Shell;
 use actix::{Actor, AsyncContext, Context, SpawnHandle};
 use pluto_connections::revival::Revival;
@@ -17,8 +17,9 @@ use pluto_connections::routing::{self, Routing, RoutingEvent, Wishes};
 use pluto_connections::{Connection, ConnectionSerial, Kind, SerialNo};
 use pluto_messages::{ConnectionRetired, Reporter};
 use pluto_states::{ChildUp, Instant, Level};
-use pluto_whack::codes;
+use pluto_whack::{DebugClass, codes};
 use std::collections::VecDeque;
+use std::fmt::Arguments;
 use std::rc::Rc;
 use std::sync::Arc;
 use steps::Step;
@@ -180,6 +181,13 @@ impl ConnectionActor {
         self.last_oriented.as_ref().unwrap_or(&self.connection)
     }
 
+    fn debug_routing(&self, text: Arguments<'_>) {
+        let name = self.connection.log_name();
+        let connection = Some(self.serial);
+        let subject = Subject { name: Some(&name), connection, serial: None };
+        self.shell.log.debug_line(DebugClass::Routing, &subject, format_args!("routing: {text}"));
+    }
+
     fn log(&self, level: Level, text: &str) {
         self.shell.log.connection(level, self.serial, &self.connection.log_name(), text);
     }
@@ -211,10 +219,10 @@ impl ConnectionActor {
         let Some((next, actions)) =
             routing::transition(before, event, self.connection.kind(), self.wishes)
         else {
-            self.log(Level::Debug, &format!("routing: {event:?} is not expected in {before:?}"));
+            self.debug_routing(format_args!("{event:?} is not expected in {before:?}"));
             return false;
         };
-        self.log(Level::Debug, &format!("routing: {before:?} + {event:?} -> {next:?} {actions:?}"));
+        self.debug_routing(format_args!("{before:?} + {event:?} -> {next:?} {actions:?}"));
         self.routing = next;
         self.steps.extend(actions.into_iter().map(Step::Routing));
         self.work(ctx);

@@ -1,11 +1,12 @@
 //! Logging: slog behind one small surface, with a tap for every whack that follows a
 //! connection or a state.
 //!
-//! Lines of an SA read `"west"[1] 192.0.2.1 #2: text`, as scripts know them. A line goes
-//! to the sink when its level (or, for debug, its class) is on; it goes to the taps of its
-//! connection and state whatever is on, so `whack --trace '#5'` follows one state at debug
-//! level without turning debugging on for anyone else.
+//! Lines of an SA read `"west"[1] 192.0.2.1 #2: text`, as scripts know them. A debug line has
+//! a class, and goes to the sink when that is on for all or for its connection; it goes to the
+//! taps of its connection and state whatever is on, so `whack --trace '#5'` follows one state
+//! with all classes without turning debugging on for anyone else.
 
+mod classes;
 mod limit;
 mod queue;
 mod sink;
@@ -15,14 +16,14 @@ pub use limit::RateLimit;
 pub use sink::{Format, SinkError, Target};
 pub use taps::{Tap, TapFilter};
 
+use classes::Classes;
 use pluto_connections::{ConnectionSerial, SerialNo};
 use pluto_messages::Reporter;
 use pluto_states::{Level, Story};
-use pluto_whack::DebugSet;
+use pluto_whack::{DebugClass, DebugSet};
 use slog::{KV, Key, Logger, Record, Serializer};
 use std::fmt::Arguments;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use taps::Taps;
 
@@ -34,7 +35,7 @@ pub struct Log {
 
 struct Shared {
     logger: Logger,
-    classes: AtomicU16,
+    classes: Classes,
     taps: Taps,
     strangers: RateLimit,
     flush: Mutex<Option<queue::Guard>>,
@@ -80,6 +81,18 @@ impl KV for Subject<'_> {
     }
 }
 
+/// A debug line's class, where logs have fields.
+struct Class(Option<DebugClass>);
+
+impl KV for Class {
+    fn serialize(&self, _record: &Record<'_>, to: &mut dyn Serializer) -> slog::Result {
+        match self.0 {
+            Some(class) => to.emit_str(Key::from("class"), class.name()),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Log {
     /// Writes to `target`.
     ///
@@ -105,7 +118,7 @@ impl Log {
     fn with(logger: Logger, guard: Option<queue::Guard>) -> Self {
         let shared = Shared {
             logger,
-            classes: AtomicU16::new(0),
+            classes: Classes::default(),
             taps: Taps::default(),
             strangers: RateLimit::default(),
             flush: Mutex::new(guard),
@@ -113,15 +126,27 @@ impl Log {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Turns debug classes on and off.
+    /// Turns debug classes on and off, for everybody.
     pub fn set_classes(&self, on: DebugSet) {
-        self.shared.classes.store(on.bits(), Ordering::Relaxed);
+        self.shared.classes.set(on);
     }
 
-    /// The debug classes that are on.
+    /// The debug classes that are on for everybody.
     #[must_use]
     pub fn classes(&self) -> DebugSet {
-        DebugSet::from_bits(self.shared.classes.load(Ordering::Relaxed))
+        self.shared.classes.all()
+    }
+
+    /// Turns debug classes on and off for a connection, beside those for everybody; none when
+    /// it is gone.
+    pub fn set_classes_of(&self, connection: ConnectionSerial, on: DebugSet) {
+        self.shared.classes.set_of(connection, on);
+    }
+
+    /// The debug classes that are on for a connection, without those for everybody.
+    #[must_use]
+    pub fn classes_of(&self, connection: ConnectionSerial) -> DebugSet {
+        self.shared.classes.of(connection)
     }
 
     /// Follows what `filter` says, at debug level for a trace and at info level otherwise,
@@ -131,17 +156,35 @@ impl Log {
         self.shared.taps.add(filter, reporter)
     }
 
-    /// Whether a line at debug level about this subject would go anywhere.
+    /// Whether a debug line of this class about this subject would go anywhere.
     #[must_use]
-    pub fn wants_debug(&self, subject: &Subject<'_>) -> bool {
-        !self.classes().is_empty() || self.shared.taps.traces(subject)
+    pub fn shows(&self, class: DebugClass, subject: &Subject<'_>) -> bool {
+        self.shared.classes.show(class, subject.connection) || self.shared.taps.traces(subject)
     }
 
-    /// A line about a subject.
-    pub fn line(&self, level: Level, subject: &Subject<'_>, text: Arguments<'_>) {
-        if level == Level::Debug && !self.wants_debug(subject) {
-            return;
+    /// A debug line of this class about a subject.
+    pub fn debug_line(&self, class: DebugClass, subject: &Subject<'_>, text: Arguments<'_>) {
+        if self.shows(class, subject) {
+            self.write(Level::Debug, Some(class), subject, text);
         }
+    }
+
+    /// A line about a subject; at debug level, one of class `base`.
+    pub fn line(&self, level: Level, subject: &Subject<'_>, text: Arguments<'_>) {
+        if level == Level::Debug {
+            self.debug_line(DebugClass::Base, subject, text);
+        } else {
+            self.write(level, None, subject, text);
+        }
+    }
+
+    fn write(
+        &self,
+        level: Level,
+        class: Option<DebugClass>,
+        subject: &Subject<'_>,
+        text: Arguments<'_>,
+    ) {
         let prefix = subject.prefix();
         let mark = match level {
             Level::Debug => "| ",
@@ -152,12 +195,12 @@ impl Log {
         // One line in, one line out: whatever a peer made us print.
         let text = one_line(format!("{mark}{prefix}{text}"));
         self.shared.taps.tell(level, subject, &text);
-        if level == Level::Debug && self.classes().is_empty() {
+        if class.is_some_and(|class| !self.shared.classes.show(class, subject.connection)) {
             return;
         }
         let logger = &self.shared.logger;
         match level {
-            Level::Debug => slog::debug!(logger, "{}", text; *subject),
+            Level::Debug => slog::debug!(logger, "{}", text; *subject, Class(class)),
             Level::Info => slog::info!(logger, "{}", text; *subject),
             Level::Warn => slog::warn!(logger, "{}", text; *subject),
             Level::Error => slog::error!(logger, "{}", text; *subject),
@@ -172,9 +215,7 @@ impl Log {
             serial: Some(story.about),
         };
         let level = story.event.level();
-        if level != Level::Debug || self.wants_debug(&subject) {
-            self.line(level, &subject, format_args!("{}", story.event));
-        }
+        self.line(level, &subject, format_args!("{}", story.event));
     }
 
     /// A line about a connection.

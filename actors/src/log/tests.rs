@@ -5,7 +5,7 @@ use super::{Log, Subject, TapFilter};
 use pluto_connections::{ConnectionSerial, SerialNo};
 use pluto_messages::Reporter;
 use pluto_states::Level;
-use pluto_whack::Reply;
+use pluto_whack::{DebugClass, DebugSet, Reply};
 use slog::{Drain, Logger, Never, OwnedKVList, Record};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -84,6 +84,66 @@ fn a_trace_of_a_state_hears_its_debug_lines_and_nobody_else_does() {
     log.line(Level::Info, &WEST_5, format_args!("later"));
     assert_eq!(heard(&mut of_state), Vec::<String>::new());
     assert_eq!(heard(&mut of_waiting).len(), 1);
+}
+
+#[test]
+fn a_debug_class_shows_its_lines_and_no_others() {
+    let lines = Lines::default();
+    let log = lines.log();
+    let all = [
+        DebugClass::Base,
+        DebugClass::Routing,
+        DebugClass::CpuUsage,
+        DebugClass::Refcnt,
+        DebugClass::Tmi,
+        DebugClass::Crypt,
+        DebugClass::Updown,
+    ];
+    for on in all {
+        log.set_classes(DebugSet::from_iter([on]));
+        for class in all {
+            log.debug_line(class, &WEST_5, format_args!("of {}", class.name()));
+        }
+        log.debug("of base, too");
+        let mut expected = vec![format!("| \"west\"[1] 192.0.2.1 #5: of {}", on.name())];
+        expected.extend((on == DebugClass::Base).then(|| "| of base, too".to_string()));
+        assert_eq!(lines.take(), expected);
+    }
+    log.set_classes(DebugSet::NONE);
+    log.debug_line(DebugClass::Base, &WEST_5, format_args!("no longer"));
+    assert_eq!(lines.take(), Vec::<String>::new());
+}
+
+#[test]
+fn a_connection_may_have_classes_of_its_own() {
+    let lines = Lines::default();
+    let log = lines.log();
+    let west = ConnectionSerial(1);
+    log.set_classes(DebugSet::from_iter([DebugClass::Routing]));
+    log.set_classes_of(west, DebugSet::from_iter([DebugClass::Crypt]));
+    for class in [DebugClass::Routing, DebugClass::Crypt, DebugClass::Tmi] {
+        for subject in [&WEST_5, &EAST, &Subject::default()] {
+            log.debug_line(class, subject, format_args!("{}", class.name()));
+        }
+    }
+    let west_5 = "| \"west\"[1] 192.0.2.1 #5: ";
+    let routing = [format!("{west_5}routing"), "| \"east\": routing".into(), "| routing".into()];
+    let expected: Vec<String> = routing.into_iter().chain([format!("{west_5}crypt")]).collect();
+    assert_eq!(lines.take(), expected);
+    log.set_classes_of(west, DebugSet::NONE);
+    assert!(!log.shows(DebugClass::Crypt, &WEST_5) && log.shows(DebugClass::Routing, &WEST_5));
+}
+
+#[test]
+fn a_trace_shows_all_classes() {
+    let log = Log::discard();
+    let (reporter, mut heard_by) = Reporter::new(9);
+    let _tap = log.tap(TapFilter::State(SerialNo(5)), reporter);
+    for class in [DebugClass::Base, DebugClass::Tmi, DebugClass::Crypt] {
+        log.debug_line(class, &WEST_5, format_args!("five"));
+        log.debug_line(class, &WEST_6, format_args!("six"));
+    }
+    assert_eq!(heard(&mut heard_by), vec!["| \"west\"[1] 192.0.2.1 #5: five"; 3]);
 }
 
 #[test]

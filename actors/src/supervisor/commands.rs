@@ -248,49 +248,6 @@ impl Supervisor {
         self.order(serial, order);
     }
 
-    fn debug(
-        &self,
-        add: pluto_whack::DebugSet,
-        remove: pluto_whack::DebugSet,
-        name: Option<&str>,
-        reporter: &Reporter,
-    ) {
-        if name.is_some() {
-            let text = "--debug for one connection is not supported yet; --trace follows one connection or state";
-            return reporter.say(codes::FATAL, text);
-        }
-        let classes = self.shell.log.classes().without(remove).union(add);
-        self.shell.log.set_classes(classes);
-        self.shell.log.info(&format!("debug: {classes}"));
-    }
-
-    fn trace(&self, name: &str, reporter: Reporter) {
-        use crate::log::TapFilter;
-        let filter =
-            match name.strip_prefix('#').and_then(|serial| serial.parse().ok()).map(SerialNo) {
-                Some(serial)
-                    if self.ikes.contains_key(&serial) || self.children.contains_key(&serial) =>
-                {
-                    TapFilter::State(serial)
-                }
-                Some(serial) => {
-                    return reporter
-                        .say(codes::UNKNOWN_NAME, format!("no state {serial} to trace"));
-                }
-                None => match self.named(name, &reporter).first() {
-                    Some(connection) => TapFilter::ConnectionTrace(connection.serial()),
-                    None => return,
-                },
-            };
-        reporter.say(codes::LOG, format!("tracing {name}; interrupt to end"));
-        let tap = self.shell.log.tap(filter, reporter.clone());
-        // Lives as long as the client does.
-        actix_rt::spawn(async move {
-            reporter.closed().await;
-            drop(tap);
-        });
-    }
-
     /// Answers those who wait for the end once nothing is left.
     pub(super) fn stopped_if_empty(&mut self) {
         if self.stopping

@@ -27,6 +27,9 @@ impl Supervisor {
         ctx: &mut Context<Self>,
     ) {
         let serial = connection.serial();
+        if !self.connections.contains_key(&serial) {
+            self.begin_debugging(&connection);
+        }
         let shell = Rc::clone(&self.shell);
         let actor = watch::spawn(
             Who::Connection(serial),
@@ -46,6 +49,7 @@ impl Supervisor {
             },
         };
         self.connections.insert(serial, entry);
+        self.actor_line(Who::Connection(serial), format_args!("actor of a connection started"));
     }
 
     /// Takes note of a command, for the case that the connection's actor is rebuilt.
@@ -143,6 +147,7 @@ impl Supervisor {
         }
         self.shell.kernel.do_send(pluto_messages::SetPolicies { connection: serial.0, spec: None });
         self.disclaim_pools(serial);
+        self.shell.log.set_classes_of(serial, pluto_whack::DebugSet::NONE);
         self.table.remove(serial);
     }
 
@@ -409,6 +414,7 @@ impl Handler<ConnectionRetired> for Supervisor {
             entry.actor.kill();
         }
         self.disclaim_pools(msg.0);
+        self.shell.log.set_classes_of(msg.0, pluto_whack::DebugSet::NONE);
         self.table.remove(msg.0);
         self.stopped_if_empty();
     }

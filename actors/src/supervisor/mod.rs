@@ -7,6 +7,7 @@
 
 mod commands;
 mod connections;
+mod debugging;
 mod leases;
 mod listing;
 mod sessions;
@@ -228,6 +229,7 @@ impl Handler<Exited> for Supervisor {
             self.panics = self.panics.saturating_add(1);
             self.shell.log.error(&format!("{:?}: internal error: {text}", msg.who));
         }
+        self.actor_line(msg.who, format_args!("actor ended: {:?}", msg.how));
         match msg.who {
             Who::IkeSa(serial) => self.ike_exited(serial, &msg.how),
             Who::ChildSa(serial) => self.child_exited(serial, &msg.how),

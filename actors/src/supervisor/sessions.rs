@@ -63,6 +63,7 @@ impl Supervisor {
             finish: None,
         };
         self.ikes.insert(serial, entry);
+        self.actor_line(Who::IkeSa(serial), format_args!("actor of an IKE SA started"));
         if mobike {
             self.tell_addresses(serial);
         }

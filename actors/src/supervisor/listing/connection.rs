@@ -69,7 +69,7 @@ pub(super) fn facts(view: &ConnectionView, g: &Gathered) -> ConnectionFacts {
         encapsulation: status.encapsulation,
         keepalive_s: status.nat_keepalive,
         reqid: status.reqid,
-        debug: status.debug,
+        debug: (!view.debug.is_empty()).then(|| view.debug.to_string()),
         ike_algorithms: status.ike_proposals,
         ike_algorithm_newest: ike.and_then(|ike| ike.live.summary.suite.as_ref().map(describe_ike)),
         esp_algorithms: status.child_proposals,

@@ -8,12 +8,15 @@ use pluto_messages::{
     Asking, ConnectionDescription, DescribeConnection, DescribeIkeSa, DescribeKernel,
     DescribeListener, IkeSaDescription, ListSecrets, ReadManyCounters,
 };
-use pluto_whack::Listing;
+use pluto_whack::{DebugSet, Listing};
 use std::sync::Arc;
 
 /// Child SAs whose counters are read at a time: each takes the kernel 20 microseconds, and
 /// others have their turn in between.
 const COUNTERS_AT_ONCE: usize = 64;
+
+/// What the supervisor knows of a connection: also its debug classes, restarts and age.
+type Asked = (Arc<Connection>, DebugSet, u32, u64);
 
 /// What a listing needs.
 struct Needs {
@@ -102,21 +105,22 @@ impl Supervisor {
         let all = self.table.iter().filter(|connection| {
             wanted && only.is_none_or(|only| only.contains(&connection.serial()))
         });
-        let mut asked: Vec<Option<(Arc<Connection>, u32, u64)>> = Vec::new();
+        let mut asked: Vec<Option<Asked>> = Vec::new();
         let (asking, answers) = Asking::<ConnectionDescription>::new(self.connections.len());
         for connection in all {
             let Some(entry) = self.connections.get(&connection.serial()) else { continue };
             entry.actor.addr.do_send(DescribeConnection(asking.at(asked.len())));
             let age_s = now.since(entry.since).as_secs();
-            asked.push(Some((Arc::clone(connection), entry.restarts, age_s)));
+            let debug = self.shell.log.classes_of(connection.serial());
+            asked.push(Some((Arc::clone(connection), debug, entry.restarts, age_s)));
         }
         drop(asking);
         async move {
             let mut answers = answers.await.unwrap_or_default();
             answers.sort_unstable_by_key(|(place, _)| *place);
             let view = |(place, live): (usize, _)| {
-                let (connection, restarts, age_s) = asked.get_mut(place)?.take()?;
-                Some(ConnectionView { connection, live, restarts, age_s })
+                let (connection, debug, restarts, age_s) = asked.get_mut(place)?.take()?;
+                Some(ConnectionView { connection, live, debug, restarts, age_s })
             };
             answers.into_iter().filter_map(view).collect()
         }

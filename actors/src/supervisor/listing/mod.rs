@@ -16,7 +16,7 @@ use pluto_messages::{
 };
 use pluto_states::ChildUp;
 use pluto_whack::report::{AddressPoolFacts, BriefFacts, TotalsFacts};
-use pluto_whack::{Listing, Reply, codes};
+use pluto_whack::{DebugSet, Listing, Reply, codes};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ use std::sync::Arc;
 pub(super) struct ConnectionView {
     connection: Arc<Connection>,
     live: ConnectionDescription,
+    /// The debug classes that it has on its own.
+    debug: DebugSet,
     restarts: u32,
     age_s: u64,
 }
@@ -138,7 +140,10 @@ impl Supervisor {
         };
         let gathering = self.gather(what, only.as_deref());
         let pools = if what == Listing::AddressPoolStatus { self.pool_facts() } else { Vec::new() };
-        let (settings, jobs) = (Arc::new(self.settings.clone()), self.shell.jobs.clone());
+        let (mut settings, jobs) = (self.settings.clone(), self.shell.jobs.clone());
+        // As it is now, not as it was at start.
+        settings.setup.debug = self.shell.log.classes().to_string();
+        let settings = Arc::new(settings);
         let named = only.is_some();
         actix_rt::spawn(async move {
             let gathered = Gathered { pools, ..gathering.await };
