@@ -15,7 +15,7 @@ use pluto_connections::{ConnectionSerial, SerialNo};
 use pluto_messages::{
     ChildExpired, ChildSaNews, ComputePskAuth, DatagramArrived, DescribeIkeSa, FindChildConnection,
     FindConnection, FindLease, IkeSaDescription, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded,
-    MappingChanged, Order, OrderSa, SaNotRekeyed,
+    MappingChanged, Order, OrderSa, ReauthenticateIke, SaNotRekeyed,
 };
 use pluto_states::{
     Ask, AskId, AskResult, Finish, IkeSa, Input, Instant, Job, JobResult, KernelRequest,
@@ -214,6 +214,13 @@ impl IkeSaActor {
                 self.tell(IkeSaSucceeded { old: self.serial, successor })
             }
             Output::NotRekeyed(serial, why) => self.tell(SaNotRekeyed { serial, why }),
+            Output::Reauthenticate(old) => self.tell(ReauthenticateIke(old)),
+            Output::Reauthenticated { old, children } => {
+                // Whoever carries them by now: the old one may have been rekeyed meanwhile.
+                let serial = children.first().map_or(old, |(child, _)| *child);
+                let request = Request::ReplacedBy { ike: self.serial, children };
+                self.tell(OrderSa { serial, request });
+            }
             Output::Farewell(farewell) => {
                 let now = self.shell.clock.now();
                 self.shell.demux.borrow_mut().farewells.keep(now, farewell);

@@ -72,6 +72,11 @@ pub struct IkeSaSucceeded {
     pub successor: Box<pluto_states::IkeSa>,
 }
 
+/// Another IKE SA is to be made in the place of one, from the beginning.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ReauthenticateIke(pub Box<pluto_states::Reauthentication>);
+
 /// The replacement of an SA has failed.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]

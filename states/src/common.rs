@@ -6,6 +6,7 @@ use crate::nat::{NatDetection, Path};
 use crate::protection::{Protection, SealError};
 use crate::v2::mobike::{self, Mobike};
 use crate::v2::outbound::{self, ChangingOver, Receiving};
+use crate::v2::reauth::Predecessor;
 use crate::window::Window;
 use crate::{
     Ask, AskId, ChildEvent, Datagram, DownReason, Env, Farewell, Finish, Instant, Job, JobId,
@@ -110,6 +111,8 @@ pub(crate) struct Common {
     pub(crate) postponed: Vec<(Instant, Task)>,
     /// Since when the peer has answered with nothing but TEMPORARY_FAILURE, and its last one.
     pub(crate) put_off: Option<(Instant, Instant)>,
+    /// The IKE SA in whose place this one is made.
+    pub(crate) reauthenticates: Option<Box<Predecessor>>,
     /// The IKE SA that has replaced this one.
     pub(crate) replaced_by: Option<SerialNo>,
     /// One request that came while a response was being processed.
@@ -146,6 +149,7 @@ impl Common {
             tasks: Vec::new(),
             postponed: Vec::new(),
             put_off: None,
+            reauthenticates: None,
             replaced_by: None,
             held: None,
             tickets: 0,

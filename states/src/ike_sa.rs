@@ -10,6 +10,7 @@ use crate::v2::ike_sa_init::initiator as init_i;
 use crate::v2::ike_sa_init::responder::HALF_OPEN;
 use crate::v2::mobike;
 use crate::v2::outbound;
+use crate::v2::reauth;
 use crate::v2::receive;
 use crate::v2::state::State;
 use crate::window::Overdue;
@@ -434,7 +435,9 @@ fn lives(cx: &mut Cx<'_, '_>, state: State) -> State {
     }
     if is_due(cx.sa.timers.life.rekey, now) {
         cx.sa.timers.life.rekey = None;
-        cx.enqueue(Task::RekeyIke);
+        if !reauth::begin(cx) {
+            cx.enqueue(Task::RekeyIke);
+        }
     }
     let mut due = Vec::new();
     for child in &mut cx.sa.children {
@@ -491,6 +494,7 @@ fn order(cx: &mut Cx<'_, '_>, state: State, request: Request) -> State {
                 state
             }
         },
+        Request::ReplacedBy { ike, children } => reauth::replaced_by(cx, state, ike, &children),
         Request::BelongTo(policy) => {
             cx.sa.policy = policy;
             state

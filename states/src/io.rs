@@ -94,6 +94,13 @@ pub enum Request {
     RekeyChild(SerialNo),
     /// Replace the IKE SA.
     RekeyIke,
+    /// Another IKE SA, made from the beginning, stands in the place of this one.
+    ReplacedBy {
+        /// The new one.
+        ike: SerialNo,
+        /// Child SAs of this one, each with the one in its place.
+        children: Vec<(SerialNo, SerialNo)>,
+    },
     /// This host's addresses that IKE can use; also told when its routes have changed.
     LocalAddresses(Arc<[IpAddr]>),
     /// The connection that it belonged to leaves it to another one, which has the same wishes
@@ -130,6 +137,16 @@ pub enum Output {
     Story(Story),
     /// A successor made by rekeying the IKE SA: start it as an actor of its own.
     Successor(Box<crate::IkeSa>),
+    /// Another IKE SA is to be made in the place of this one, from the beginning: start an
+    /// [`crate::IkeSa::reauthenticating`].
+    Reauthenticate(Box<crate::Reauthentication>),
+    /// It stands: to be told to the old one by [`Request::ReplacedBy`].
+    Reauthenticated {
+        /// The old one.
+        old: SerialNo,
+        /// Its Child SAs, each with the one in its place.
+        children: Vec<(SerialNo, SerialNo)>,
+    },
     /// A last answer, to be repeated for a while when this IKE SA is gone; `Finished` follows.
     Farewell(crate::Farewell),
     /// The IKE SA has ended; its Child SAs have been reported as down before.

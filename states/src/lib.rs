@@ -49,4 +49,4 @@ pub use refusal::{Answer as RefusalAnswer, Cause, Refusal};
 pub use stateless::{refuse_ike_sa_init, refuse_major_version};
 pub use story::{Level, Story, StoryEvent};
 pub use time::Instant;
-pub use v2::{ConfigStory, PathStory};
+pub use v2::{ConfigStory, PathStory, Reauthentication};

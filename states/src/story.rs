@@ -205,6 +205,14 @@ pub enum StoryEvent {
         notify: NotifyType,
     },
     LifetimeOver,
+    /// `reauth=yes`.
+    Reauthenticating,
+    Reauthenticated {
+        old: SerialNo,
+    },
+    NotReauthenticated {
+        old: SerialNo,
+    },
     SoftExpire {
         child: SerialNo,
         rekeys: bool,
@@ -269,6 +277,7 @@ impl StoryEvent {
             | Self::FatalInState { .. }
             | Self::TimedOut { .. }
             | Self::IkeRekeyFailed { .. }
+            | Self::NotReauthenticated { .. }
             | Self::OutOfStep { .. } => Level::Warn,
             Self::NoSecret { .. } | Self::ChildNotInstalled { .. } | Self::ChildNotMoved { .. } => {
                 Level::Error
@@ -533,6 +542,13 @@ impl StoryEvent {
             }
             Self::ChildNotMoved { fault } => {
                 write!(f, "Child SA cannot follow the peer's address: kernel: {fault}")
+            }
+            Self::Reauthenticating => {
+                f.write_str("replacing IKE SA by another one, authenticated anew")
+            }
+            Self::Reauthenticated { old } => write!(f, "takes the place of IKE SA {old}"),
+            Self::NotReauthenticated { old } => {
+                write!(f, "no Child SA was made; IKE SA {old} stays")
             }
             Self::LifetimeOver => f.write_str("IKE SA lifetime is over; deleting it"),
             Self::SoftExpire { child, rekeys } => {

@@ -432,6 +432,25 @@ impl Peer {
             }
             Output::NotRekeyed(old, why) => self.reports.push(Report::NotRekeyed(old, why)),
             Output::Farewell(farewell) => self.farewells.keep(now, farewell),
+            Output::Reauthenticate(old) => {
+                let new = self.serials.next_serial();
+                let wanted = vec![Arc::new(self.child.clone())];
+                let sa = IkeSa::reauthenticating(new, wanted, &old, &mut self.entropy);
+                self.sas.insert(new, sa);
+                let ours = Request::LocalAddresses(self.addresses());
+                answers.push((new, Input::Request(ours)));
+                answers.push((new, Input::Start));
+            }
+            Output::Reauthenticated { old, children } => {
+                // The old one may have been rekeyed meanwhile.
+                let first = children.first().map(|(child, _)| *child);
+                let holds = |sa: &&IkeSa| {
+                    sa.summary().children.iter().any(|child| Some(child.serial) == first)
+                };
+                let old = self.sas.values().find(holds).map_or(old, IkeSa::serial);
+                let replaced = Request::ReplacedBy { ike: serial, children };
+                answers.push((old, Input::Request(replaced)));
+            }
             Output::Finished(finish) => {
                 self.reports.push(Report::Finished(serial, finish));
                 self.pools.release(ConnectionSerial(serial.0));

@@ -26,6 +26,10 @@ const FIRST: Duration = Duration::from_secs(1);
 /// the two do not delete one each should they disagree about what has crossed.
 const SECOND: Duration = Duration::from_secs(3);
 
+/// The same for a peer that has begun anew without forgetting the old one: it reauthenticates,
+/// and deletes that itself when it has everything (RFC 7296, 2.8.3).
+const REAUTHENTICATION: Duration = Duration::from_secs(5);
+
 /// What is to become of two Child SAs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -55,6 +59,7 @@ pub(super) fn judge(old: &ChildUp, new: &ChildUp, gap: Duration) -> Verdict {
     match gap {
         gap if gap < CROSSING => Verdict::Both,
         gap if gap < AFTER_LOSSES && crossing => Verdict::GoesAfter(SECOND, old.child, new.child),
+        _ if !new.initiator => Verdict::GoesAfter(REAUTHENTICATION, old.child, new.child),
         _ => Verdict::Goes(old.child),
     }
 }

@@ -10,6 +10,7 @@ mod connections;
 mod debugging;
 mod leases;
 mod listing;
+mod reauth;
 mod sessions;
 mod under_load;
 mod watches;

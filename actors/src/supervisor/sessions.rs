@@ -218,8 +218,13 @@ impl Supervisor {
         let carrier = self.children.get(&serial).map_or(serial, |child| child.ike);
         let ike = self.ikes.get_mut(&carrier);
         let ike = ike.map(|ike| {
-            ike.ending |=
-                matches!(request, Request::DeleteIke | Request::Shutdown | Request::Abandon);
+            ike.ending |= matches!(
+                request,
+                Request::DeleteIke
+                    | Request::Shutdown
+                    | Request::Abandon
+                    | Request::ReplacedBy { .. }
+            );
             &*ike
         });
         if let Some(ike) = ike {

@@ -5,6 +5,7 @@ use super::authentication::Authenticated;
 use super::configuration;
 use super::ike_sa_init::notifications;
 use super::outbound;
+use super::reauth;
 use crate::child_sa::{Child, ChildState, Life};
 use crate::common::Cx;
 use crate::refusal::Refusal;
@@ -356,6 +357,10 @@ pub(crate) fn install(
         source.ni,
         source.nr,
     )?;
+    let replaces = match replaces {
+        None if initiator => reauth::predecessor(cx.sa, serial, &settled.remote_ts),
+        other => other,
+    };
     let (path, encapsulated) = (cx.sa.path, cx.sa.nat.encapsulates());
     let ike = cx.sa.serial;
     let Some(child) = cx.sa.child(serial) else { return Ok(()) };

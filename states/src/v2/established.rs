@@ -6,6 +6,7 @@ use super::create_child_sa::{Ours, Theirs};
 use super::ike_sa_init::Keyed;
 use super::mobike;
 use super::outbound;
+use super::reauth;
 use super::state::State;
 use crate::child_sa::{ChildState, Life};
 use crate::common::{Cue, Cx, Task, Timers};
@@ -136,7 +137,7 @@ impl Established {
             }
             ours => self.ours = ours,
         }
-        while self.is_free(cx) && !cx.sa.tasks.is_empty() {
+        while self.is_free(cx) && has_task(cx) {
             match cx.sa.tasks.remove(0) {
                 Task::DeleteIke => return self.delete(cx, Finish::Deleted),
                 Task::DeleteChild(serial, cue) => self.delete_child(cx, serial, cue),
@@ -174,6 +175,7 @@ impl Established {
         let words = State::Established(self.clone()).words();
         cx.story(StoryEvent::DeletingIke { state_words: words });
         let reason = match finish {
+            _ if cx.sa.replaced_by.is_some() => DownReason::Replaced,
             Finish::Expired => DownReason::Expired,
             _ => DownReason::Requested,
         };
@@ -245,6 +247,14 @@ impl Established {
         }
         self.go_on(cx)
     }
+}
+
+/// Whether something waits; when all is done, what this IKE SA is made in place of may go.
+fn has_task(cx: &mut Cx<'_, '_>) -> bool {
+    if cx.sa.tasks.is_empty() {
+        reauth::complete(cx);
+    }
+    !cx.sa.tasks.is_empty()
 }
 
 pub(super) fn fail(cx: &mut Cx<'_, '_>, why: String) -> State {

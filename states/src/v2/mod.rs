@@ -10,6 +10,7 @@ pub(crate) mod ike_sa_init;
 pub(crate) mod informational;
 pub(crate) mod mobike;
 pub(crate) mod outbound;
+pub(crate) mod reauth;
 pub(crate) mod receive;
 pub(crate) mod refused;
 pub(crate) mod rekey_ike;
@@ -18,3 +19,4 @@ pub(crate) mod table;
 
 pub use configuration::ConfigStory;
 pub use mobike::PathStory;
+pub use reauth::Reauthentication;
