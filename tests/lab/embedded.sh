@@ -37,9 +37,10 @@ let_go() { ns "$1" nft delete table inet hold; }
 caught() {
   local pid
   hold right || return 1
+  rm -f "$W/catch.out"
   (exec ip netns exec left python3 -I -S "$LABSRC/inject.py" catch eth0 "$1" "$W/caught") >"$W/catch.out" 2>&1 &
   pid=$!
-  until grep -q ready "$W/catch.out"; do kill -0 $pid || return 1; sleep 0.05; done
+  until grep -qs ready "$W/catch.out"; do kill -0 $pid || return 1; sleep 0.05; done
   ns left ping -c "$1" -i 0.05 -W 1 -q -I "$LIN" "$RIN"
   wait $pid; local status=$?
   let_go right

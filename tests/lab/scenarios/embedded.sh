@@ -40,3 +40,11 @@ way aes-gcm --esn=no
 way aes-cbc --encapsulation=no
 HOSTILE= LTS=$LNET6 RTS=$RNET6 LIN=$LIN6 RIN=$RIN6
 way chacha20
+# From host to host, where no policy of the kernel's takes packets on their way
+guard_ping left right
+LADDR= RADDR= LTS= RTS= LIN=$LIP RIN=$RIP MODE=transport
+after_up() { check "ping of 1372 octets" ns left ping -c 2 -i 0.2 -W 2 -s 1372 -q -I $LIN $RIN; }   # no fragments here
+way aes-gcm
+after_up() { large_packets; }
+LTS=$LIP/32 RTS=$RIP/32 MODE=tunnel
+way aes-gcm --encapsulation=no
