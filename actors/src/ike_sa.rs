@@ -199,7 +199,14 @@ impl IkeSaActor {
                 self.debug(DebugClass::Crypt, format_args!("{id:?}: {}", job_name(&job)));
                 let result = self.shell.jobs.run(priority, move || job.run());
                 let done = result.into_actor(self).map(move |result, actor, ctx| {
-                    actor.debug(DebugClass::Crypt, format_args!("{id:?}: done"));
+                    match &result {
+                        Ok(_) => actor.debug(DebugClass::Crypt, format_args!("{id:?}: done")),
+                        Err(lost) => actor.shell.log.line(
+                            Level::Error,
+                            &actor.subject(),
+                            format_args!("a computation failed: {lost}"),
+                        ),
+                    }
                     actor.step(Input::JobDone(id, result.unwrap_or(JobResult::Lost)), ctx);
                 });
                 ctx.spawn(done);

@@ -2,6 +2,7 @@
 //! new peers does not delay an established SA.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
@@ -14,9 +15,23 @@ pub enum Priority {
     Low,
 }
 
-/// The pool did not carry a job out: it is full, or the job panicked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost;
+/// The pool did not carry a job out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lost {
+    /// The pool is full or closed.
+    NotRun,
+    /// The job panicked: the text, which nobody else has logged.
+    Panicked(String),
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRun => f.write_str("too much to do; it was not done"),
+            Self::Panicked(text) => write!(f, "internal error: {text}"),
+        }
+    }
+}
 
 type Task = Box<dyn FnOnce() + Send>;
 
@@ -71,12 +86,16 @@ impl Jobs {
     ) -> impl Future<Output = Result<T, Lost>> + 'static {
         let (send, receive) = oneshot::channel();
         let task = move || {
-            if let Ok(result) = crate::watch::contain(job) {
-                let _ = send.send(result);
-            }
+            // Whoever asked may have gone away.
+            let _ = send.send(crate::watch::contain(job));
         };
         self.queue(priority, Box::new(task));
-        async move { receive.await.map_err(|_| Lost) }
+        async move {
+            match receive.await {
+                Ok(done) => done.map_err(Lost::Panicked),
+                Err(_) => Err(Lost::NotRun),
+            }
+        }
     }
 
     fn queue(&self, priority: Priority, task: Task) {
@@ -124,6 +143,7 @@ impl Jobs {
 }
 
 fn work(shared: &Shared) {
+    crate::watch::keep_quiet();
     loop {
         let mut queues = shared.queues.lock().unwrap_or_else(PoisonError::into_inner);
         let task = loop {

@@ -10,8 +10,8 @@ use crate::supervisor::Supervisor;
 use actix::prelude::SendError;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 use pluto_messages::{
-    AskForCookies, DatagramArrived, DescribeListener, ListenOn, ListenerDescription, NewResponder,
-    Received, Unlisten,
+    AskForCookies, ClearCounters, DatagramArrived, DescribeListener, ListenOn, ListenerDescription,
+    NewResponder, Received, Unlisten,
 };
 use pluto_states::{CookieJar, Datagram};
 use pluto_wire::{Header, Version};
@@ -235,6 +235,13 @@ impl Handler<ListenOn> for Listener {
             self.shell.log.info("listening for IKE messages");
         }
         self.listening = true;
+    }
+}
+
+impl Handler<ClearCounters> for Listener {
+    type Result = ();
+    fn handle(&mut self, _: ClearCounters, _: &mut Self::Context) {
+        (self.received, self.dropped) = (0, 0);
     }
 }
 

@@ -140,10 +140,11 @@ impl Handler<RereadSecrets> for SecretsActor {
         let (path, log) = (self.path.clone(), self.log.clone());
         // Old secrets serve until the new ones have been read.
         let read = self.jobs.run(Priority::High, move || load(&path, &log, Some(&msg.0)));
-        ctx.spawn(read.into_actor(self).map(|read, actor, _| {
-            if let Ok(new) = read {
+        ctx.spawn(read.into_actor(self).map(|read, actor, _| match read {
+            Ok(new) => {
                 let _ = actor.service.call(|secrets| *secrets = new);
             }
+            Err(lost) => actor.log.error(&format!("secrets are not read: {lost}")),
         }));
     }
 }

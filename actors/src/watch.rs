@@ -94,6 +94,11 @@ pub fn install_hook() {
     }));
 }
 
+/// Panics on this thread are contained from now on, and told to somebody who logs them.
+pub(crate) fn keep_quiet() {
+    CURRENT.set(Some(Who::Service));
+}
+
 fn describe(payload: &(dyn Any + Send)) -> String {
     let text = payload
         .downcast_ref::<&str>()

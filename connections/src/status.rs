@@ -39,6 +39,10 @@ pub struct EndStatus {
     pub updown: Option<String>,
     /// `sendcert=`: `always`, `never`, `sendifasked`.
     pub sendcert: String,
+    /// `modecfgserver=`, `modecfgclient=`: `server`, `client`, `none`.
+    pub modecfg: String,
+    /// `addresspool=` as ranges.
+    pub address_pool: Vec<String>,
 }
 
 /// What only the actors know; they fill it in.
@@ -162,6 +166,12 @@ pub struct ConnectionStatus {
     pub pfs: bool,
     /// Debug classes of the connection.
     pub debug: Option<String>,
+    /// `modecfgdns=`.
+    pub config_dns: Vec<String>,
+    /// `modecfgdomains=`.
+    pub config_domains: Vec<String>,
+    /// `modecfgbanner=`.
+    pub config_banner: Option<String>,
     /// What the actors know.
     pub live: LiveStatus,
 }
@@ -249,6 +259,9 @@ impl Connection {
                 .map(|_| self.config.child.to_string()),
             pfs: s.pfs,
             debug: self.debug().map(str::to_owned),
+            config_dns: s.config_dns.iter().map(ToString::to_string).collect(),
+            config_domains: s.config_domains.iter().map(ToString::to_string).collect(),
+            config_banner: s.config_banner.as_deref().map(str::to_owned),
             live,
         }
     }
@@ -283,6 +296,13 @@ impl Connection {
             source_ips: end.source_ips.iter().map(ToString::to_string).collect(),
             updown: end.updown.as_deref().map(str::to_owned),
             sendcert: end.send_cert.to_owned(),
+            modecfg: match (end.config_server, end.config_client) {
+                (true, _) => "server",
+                (_, true) => "client",
+                _ => "none",
+            }
+            .to_owned(),
+            address_pool: end.address_pool.iter().map(ToString::to_string).collect(),
         }
     }
 }

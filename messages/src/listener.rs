@@ -35,6 +35,11 @@ pub struct Unlisten;
 #[rtype(result = "()")]
 pub struct AskForCookies(pub usize);
 
+/// Count datagrams anew (`--clearstats`).
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct ClearCounters;
+
 /// A question for listings.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "ListenerDescription")]

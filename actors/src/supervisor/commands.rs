@@ -75,6 +75,8 @@ impl Supervisor {
             Request::Impair { add, remove, clear } => {
                 self.impair(&add, &remove, clear, &reporter);
             }
+            Request::ClearStats => self.clear_totals(&reporter),
+            Request::Crash { address } => self.crash(address, reporter, ctx),
             Request::Trace { name } => self.trace(&name, reporter),
             Request::RereadSecrets | Request::RereadAll => {
                 self.shell.secrets.do_send(RereadSecrets(reporter));

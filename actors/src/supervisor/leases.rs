@@ -98,7 +98,10 @@ impl Supervisor {
                 let log = &actor.shell.log;
                 log.warn(&format!("\"{}\": leases are not taken up: {why}", path.display()));
             }
-            Err(_) => {}
+            Err(lost) => {
+                let log = &actor.shell.log;
+                log.error(&format!("\"{}\": leases are not taken up: {lost}", path.display()));
+            }
         }));
     }
 
@@ -122,8 +125,12 @@ impl Supervisor {
         let jobs = self.shell.jobs.clone();
         Some(async move {
             let written = jobs.run(Priority::High, move || write(&path, &snapshot));
-            if let Ok(Err(error)) = written.await {
-                log.warn(&format!("\"{shown}\": leases are not written: {error}"));
+            match written.await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    log.warn(&format!("\"{shown}\": leases are not written: {error}"));
+                }
+                Err(lost) => log.error(&format!("\"{shown}\": leases are not written: {lost}")),
             }
         })
     }

@@ -7,11 +7,13 @@
 
 mod commands;
 mod connections;
+mod crash;
 mod debugging;
 mod leases;
 mod listing;
 mod reauth;
 mod sessions;
+mod totals;
 mod under_load;
 mod watches;
 
@@ -109,6 +111,9 @@ pub struct Supervisor {
     rescan: Option<(Instant, actix::SpawnHandle)>,
     listening: bool,
     panics: u64,
+    totals: totals::Totals,
+    /// IKE SAs whose peer has crashed, and the connections that replace them.
+    crashed: FxHashMap<SerialNo, Vec<ConnectionSerial>>,
     root: Recipient<Shutdown>,
     escalate: Recipient<Escalated>,
     /// Those who wait for SAs to be rekeyed or gone.
@@ -164,6 +169,8 @@ impl Supervisor {
             rescan: None,
             listening: false,
             panics: 0,
+            totals: totals::Totals::default(),
+            crashed: FxHashMap::default(),
             root,
             escalate,
             watches: Vec::new(),

@@ -1,5 +1,6 @@
 //! IKE SAs and Child SAs: how they start, what they tell, how they end.
 
+use super::totals::count;
 use super::{ChildEntry, IkeEntry, Supervisor};
 use crate::child_sa::ChildSaActor;
 use crate::faults::Place;
@@ -63,6 +64,7 @@ impl Supervisor {
             finish: None,
         };
         self.ikes.insert(serial, entry);
+        count(&mut self.totals.ike.started);
         self.actor_line(Who::IkeSa(serial), format_args!("actor of an IKE SA started"));
         if mobike {
             self.tell_addresses(serial);
@@ -102,6 +104,7 @@ impl Supervisor {
     /// Its actor is gone, in order or not: what it had goes with it.
     pub(super) fn ike_exited(&mut self, serial: SerialNo, exit: &Exit) {
         let Some(entry) = self.ikes.remove(&serial) else { return };
+        count(&mut self.totals.ike.finished);
         self.shell.demux.borrow_mut().forget(entry.ours);
         let finish = entry.finish.clone().unwrap_or_else(|| Finish::Failed(describe(exit)));
         for child in entry.children {
@@ -110,6 +113,7 @@ impl Supervisor {
         self.release_lease(serial);
         self.watched_sa_ended(serial, None);
         self.tell_connection(entry.connection, IkeNews::Ended(serial, finish));
+        self.replace_crashed(serial);
         self.stopped_if_empty();
     }
 
@@ -121,6 +125,7 @@ impl Supervisor {
         replaced_by: Option<SerialNo>,
     ) {
         let Some(entry) = self.children.remove(&child) else { return };
+        count(&mut self.totals.child.finished);
         if let Some(actor) = &entry.actor {
             actor.kill();
         }
@@ -152,6 +157,7 @@ impl Supervisor {
     fn child_news(&mut self, ike: SerialNo, event: ChildEvent, ctx: &mut Context<Self>) {
         match event {
             ChildEvent::Started { child, connection } => {
+                count(&mut self.totals.child.started);
                 let since = self.shell.clock.now();
                 self.children
                     .insert(child, ChildEntry { actor: None, ike, connection, up: None, since });
@@ -162,6 +168,7 @@ impl Supervisor {
             ChildEvent::Up(up) => {
                 let up = Arc::new(*up);
                 let child = up.child;
+                count(&mut self.totals.child.established);
                 let Some(parent) = self.ikes.get(&ike) else { return };
                 let parent = parent.actor.addr.clone();
                 let (shell, facts) = (Rc::clone(&self.shell), Arc::clone(&up));
@@ -438,6 +445,7 @@ impl Handler<IkeSaEstablished> for Supervisor {
         let (ike, connection) = (established.ike, established.policy.connection);
         self.move_ike(ike, connection);
         if let Some(entry) = self.ikes.get_mut(&ike) {
+            count(&mut self.totals.ike.established);
             entry.established = true;
             entry.remote_id = Some(established.remote_id.clone());
             self.shell.demux.borrow_mut().no_longer_half_open(entry.ours);

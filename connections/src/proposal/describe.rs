@@ -27,6 +27,15 @@ pub fn describe_ike(suite: &IkeSuite) -> String {
     text
 }
 
+/// `AES_GCM_16_256-HMAC_SHA2_512-DH19`: cipher, PRF and key exchange, as listings have it.
+#[must_use]
+pub fn list_ike(suite: &IkeSuite) -> String {
+    let mut text = String::new();
+    let _ = write_encr(&mut text, suite.encr, suite.encr_bits);
+    let _ = write!(text, "-{}-{}", suite.prf, suite.ke);
+    text
+}
+
 /// `AES_GCM_16_256` or `AES_CBC_128-HMAC_SHA2_256_128`, with `-DH19` behind it where the
 /// Child SA had a key exchange of its own; AH shows as NULL with its integrity.
 #[must_use]

@@ -7,7 +7,7 @@ mod parse;
 mod select;
 mod wire;
 
-pub use describe::{describe_child, describe_chosen, describe_ike, describe_offer};
+pub use describe::{describe_child, describe_chosen, describe_ike, describe_offer, list_ike};
 pub use parse::{IkeVersion, Rules};
 
 use pluto_crypto::{ChildSuite, IkeSuite};

@@ -2,7 +2,7 @@
 
 use super::{ConnectionView, Gathered};
 use pluto_connections::LiveStatus;
-use pluto_connections::proposal::{describe_child, describe_ike};
+use pluto_connections::proposal::{describe_child, list_ike};
 use pluto_whack::report::{ConnectionFacts, EndFacts};
 
 /// The facts of one.
@@ -43,6 +43,9 @@ pub(super) fn facts(view: &ConnectionView, g: &Gathered) -> ConnectionFacts {
         wanted_up: live.wishes.up,
         revival_attempts: u64::from(live.revival.unwrap_or(0)),
         last_failure: live.failure.clone(),
+        modecfgdns: status.config_dns,
+        modecfgdomains: status.config_domains,
+        modecfgbanner: status.config_banner,
         policy: status.policy.split('+').map(ToString::to_string).collect(),
         ike_life_s: status.ike_life,
         ipsec_life_s: status.ipsec_life,
@@ -71,7 +74,7 @@ pub(super) fn facts(view: &ConnectionView, g: &Gathered) -> ConnectionFacts {
         reqid: status.reqid,
         debug: (!view.debug.is_empty()).then(|| view.debug.to_string()),
         ike_algorithms: status.ike_proposals,
-        ike_algorithm_newest: ike.and_then(|ike| ike.live.summary.suite.as_ref().map(describe_ike)),
+        ike_algorithm_newest: ike.and_then(|ike| ike.live.summary.suite.as_ref().map(list_ike)),
         esp_algorithms: status.child_proposals,
         esp_algorithm_newest: child.map(|child| describe_child(&child.up.suite)),
         ipsec_protocol: status.protocol,
@@ -92,6 +95,8 @@ fn end(end: pluto_connections::EndStatus, updown: Option<String>) -> EndFacts {
         updown,
         auth: end.auth,
         sendcert: end.sendcert,
+        modecfg: end.modecfg,
+        addresspool: end.address_pool,
         ..EndFacts::default()
     }
 }

@@ -71,6 +71,7 @@ impl Supervisor {
         let mut gathered = Gathered {
             listener_restarts: self.listener_restarts,
             panics: self.panics,
+            totals: self.totals.clone(),
             uptime_s: self.shell.clock.now().0.as_secs(),
             ..Gathered::default()
         };
@@ -127,7 +128,7 @@ impl Supervisor {
     }
 
     /// In the order of their serial numbers; who is gone is left out.
-    fn ask_ikes(
+    pub(in crate::supervisor) fn ask_ikes(
         &self,
         only: Option<&[ConnectionSerial]>,
         wanted: bool,

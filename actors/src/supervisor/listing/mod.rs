@@ -9,6 +9,7 @@ mod text;
 mod tree;
 
 use super::Supervisor;
+use super::totals::Totals;
 use pluto_connections::{Connection, ConnectionSerial, SerialNo};
 use pluto_kernel::Counters;
 use pluto_messages::{
@@ -32,8 +33,8 @@ pub(super) struct ConnectionView {
 
 /// An IKE SA with what its actor says.
 pub(super) struct IkeView {
-    serial: SerialNo,
-    live: IkeSaDescription,
+    pub(super) serial: SerialNo,
+    pub(super) live: IkeSaDescription,
     age_s: u64,
 }
 
@@ -56,6 +57,7 @@ pub(super) struct Gathered {
     listener: ListenerDescription,
     listener_restarts: u32,
     panics: u64,
+    totals: Totals,
     secrets: Vec<(usize, String, String)>,
     uptime_s: u64,
     relations: Relations,
@@ -143,12 +145,12 @@ impl Supervisor {
         let (mut settings, jobs) = (self.settings.clone(), self.shell.jobs.clone());
         // As it is now, not as it was at start.
         settings.setup.debug = self.shell.log.classes().to_string();
-        let settings = Arc::new(settings);
+        let (settings, log) = (Arc::new(settings), self.shell.log.clone());
         let named = only.is_some();
         actix_rt::spawn(async move {
             let gathered = Gathered { pools, ..gathering.await };
             let heard = if text {
-                text::send(what, named, gathered, settings, &jobs, &reporter).await
+                text::send(what, named, gathered, settings, (&jobs, &log), &reporter).await
             } else {
                 send_items(what, &gathered, &settings, &reporter).await
             };

@@ -2,7 +2,7 @@
 
 use super::{ChildView, Gathered, IkeView};
 use pluto_connections::IpsecMode;
-use pluto_connections::proposal::{describe_child, describe_ike};
+use pluto_connections::proposal::{describe_child, list_ike};
 use pluto_states::{ChildState, Instant};
 use pluto_whack::report::{ChildSaFacts, CounterFacts, DeadlineFacts, EventFacts, IkeSaFacts};
 
@@ -38,7 +38,7 @@ pub(super) fn ike(view: &IkeView, g: &Gathered) -> IkeSaFacts {
         remote: summary.remote.ip().to_string(),
         remote_port: summary.remote.port(),
         remote_id: summary.remote_id.as_ref().map(ToString::to_string),
-        algorithms: summary.suite.as_ref().map(describe_ike),
+        algorithms: summary.suite.as_ref().map(list_ike),
         deadlines: deadlines(&summary.deadlines, view.live.now),
         newest: newest == Some(view.serial),
         busy: summary.busy,
@@ -156,9 +156,10 @@ pub(super) fn counters(g: &Gathered) -> Vec<CounterFacts> {
         ("current.states.iketype.open", count(g.ikes.len().saturating_sub(established))),
         ("total.ike.mangled", g.listener.dropped),
         ("total.ike.received", g.listener.received),
-        ("total.panics.survived", g.panics),
+        ("total.panics.survived", g.panics.saturating_sub(g.totals.panics_before)),
     ]
     .into_iter()
+    .chain(g.totals.counters())
     .map(|(name, value)| CounterFacts { name: name.to_string(), value })
     .chain(dropped(g))
     .collect()

@@ -4,6 +4,7 @@
 
 use super::{Gathered, parts};
 use crate::jobs::{Jobs, Priority};
+use crate::log::Log;
 use crate::supervisor::Settings;
 use futures::{StreamExt, stream};
 use pluto_messages::Reporter;
@@ -24,7 +25,7 @@ pub(super) async fn send(
     named: bool,
     gathered: Gathered,
     settings: Arc<Settings>,
-    jobs: &Jobs,
+    (jobs, log): (&Jobs, &Log),
     reporter: &Reporter,
 ) -> bool {
     let parts = parts::of(what, &gathered);
@@ -40,9 +41,10 @@ pub(super) async fn send(
     while let Some(made) = blocks.next().await {
         match made {
             Ok(made) => made.iter().for_each(|block| text.block(block, &mut out)),
-            Err(_) => {
-                let missing = "an internal error: a part of this listing is missing";
-                reporter.say(codes::INTERNAL_ERROR, missing);
+            Err(lost) => {
+                let text = format!("a part of this listing is missing: {lost}");
+                log.error(&text);
+                reporter.say(codes::INTERNAL_ERROR, text);
             }
         }
         if out.len() >= CHUNK
