@@ -17,7 +17,7 @@ use lock::{Lock, LockError};
 use pluto_crypto::SystemEntropy;
 use pluto_kernel::esp::{DeviceChoice, EmbeddedOptions};
 use pluto_kernel::{BackendOptions, Protostack, XfrmOptions};
-use pluto_messages::{Hangup, Shutdown};
+use pluto_messages::{Command, Hangup, Reporter, Shutdown};
 use pluto_whack::pluto_options::{
     DdosMode, KernelChoice, PlutoCommand, PlutoCommandLine, PlutoOptions,
 };
@@ -97,9 +97,17 @@ fn log_target(options: &PlutoOptions) -> Target {
     }
 }
 
+/// Whether `--impair` can be done.
+fn check_impairments(options: &PlutoOptions) -> Result<(), Failure> {
+    let tried = crate::impair::Impair::default();
+    let wrong = |why| Failure(status::FAIL, format!("--impair: {why}"));
+    options.impair.iter().try_for_each(|text| tried.add(text)).map_err(wrong)
+}
+
 /// Everything that can fail early is tried before the fork, so that whoever started the
 /// daemon sees it fail.
 fn run(options: &PlutoOptions, warnings: &[String]) -> Result<ExitCode, Failure> {
+    check_impairments(options)?;
     std::fs::create_dir_all(&options.rundir).map_err(|e| {
         Failure(status::FAIL, format!("cannot make \"{}\": {e}", options.rundir.display()))
     })?;
@@ -263,6 +271,12 @@ fn serve(
             },
             faults: crate::faults::Faults::default(),
         });
+        if !options.impair.is_empty() {
+            let (add, remove) = (options.impair.clone(), Vec::new());
+            let request = pluto_whack::Request::Impair { add, remove, clear: false };
+            // It is there before anybody can send anything.
+            tree.supervisor.do_send(Command { request, reporter: Reporter::nobody() });
+        }
         supervise(tree, control, log, readiness).await
     });
     Ok(ExitCode::from(u8::try_from(status).unwrap_or(status::FAIL)))
