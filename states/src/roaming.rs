@@ -27,6 +27,9 @@ fn came_from(cx: &mut Cx<'_, '_>, path: &Path) {
         return;
     }
     let old = std::mem::replace(&mut cx.sa.path, *path);
+    // What waits for an answer went to where the peer is no more.
+    let (now, retransmit) = (cx.now(), cx.sa.policy.retransmit);
+    cx.sa.window.begin_again(now, retransmit);
     if established {
         cx.story(PathStory::moved(&old, path));
         children_follow(cx);

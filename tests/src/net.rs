@@ -65,6 +65,14 @@ pub struct Nat {
     pub shift: u16,
 }
 
+impl Nat {
+    /// Where a port of the host inside is seen.
+    #[must_use]
+    pub fn mapped(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.outside, port + self.shift)
+    }
+}
+
 /// The network.
 #[derive(Debug, Clone)]
 pub struct Net {
@@ -130,15 +138,26 @@ impl Net {
 
     /// The next datagram that has arrived, as its receiver sees it.
     pub fn arrived(&mut self, now: Instant) -> Option<Datagram> {
-        let key = *self.queue.keys().next().filter(|(at, _)| *at <= now)?;
-        let sent = self.queue.remove(&key)?;
+        loop {
+            let key = *self.queue.keys().next().filter(|(at, _)| *at <= now)?;
+            let sent = self.queue.remove(&key)?;
+            if let Some(seen) = self.translated(sent) {
+                return Some(seen);
+            }
+        }
+    }
+
+    /// As translators make it; none for what is sent to where they have no mapping any more.
+    fn translated(&self, sent: Datagram) -> Option<Datagram> {
         let mut seen = Datagram { local: sent.remote, remote: sent.local, ..sent };
         for nat in &self.nats {
             if seen.remote.ip() == nat.inside {
-                seen.remote = SocketAddr::new(nat.outside, seen.remote.port() + nat.shift);
+                seen.remote = nat.mapped(seen.remote.port());
             }
             if seen.local.ip() == nat.outside {
-                seen.local = SocketAddr::new(nat.inside, seen.local.port() - nat.shift);
+                let port = seen.local.port().checked_sub(nat.shift);
+                let port = port.filter(|port| matches!(port, 500 | 4500))?;
+                seen.local = SocketAddr::new(nat.inside, port);
             }
         }
         Some(seen)

@@ -4,6 +4,7 @@
 use super::authentication::Authenticated;
 use super::configuration;
 use super::ike_sa_init::notifications;
+use super::mobike;
 use super::outbound;
 use super::reauth;
 use crate::child_sa::{Child, ChildState, Life};
@@ -82,7 +83,8 @@ pub(crate) fn begin(cx: &mut Cx<'_, '_>, policy: &Arc<ChildPolicy>) -> SerialNo 
     cx.sa.children.push(Child::larval(serial, Arc::clone(policy), protocol));
     let connection = policy.connection;
     cx.out.push(Output::Child(ChildEvent::Started { child: serial, connection }));
-    let (local, remote) = (cx.sa.path.local.ip(), cx.sa.path.remote.ip());
+    let path = mobike::settled_path(cx.sa);
+    let (local, remote) = (path.local.ip(), path.remote.ip());
     let reqid = policy.reqid;
     cx.kernel(KernelRequest::AllocateSpi { child: serial, protocol, local, remote, reqid });
     serial
@@ -361,7 +363,7 @@ pub(crate) fn install(
         None if initiator => reauth::predecessor(cx.sa, serial, &settled.remote_ts),
         other => other,
     };
-    let (path, encapsulated) = (cx.sa.path, cx.sa.nat.encapsulates());
+    let (path, encapsulated) = (mobike::settled_path(cx.sa), cx.sa.nat.encapsulates());
     let ike = cx.sa.serial;
     let Some(child) = cx.sa.child(serial) else { return Ok(()) };
     let spi_in = child.spi_in.unwrap_or(ChildSpi(0));

@@ -38,7 +38,8 @@ pub(crate) fn process_request(
     };
     let mut answer =
         if ends { Vec::new() } else { delete_children(cx, payloads, heir, &mut unknown) };
-    if !ends && matches!(state, State::Established(_)) {
+    // Where the peer is now counts for our own Delete, too.
+    if !ends && matches!(state, State::Established(_) | State::Deleting(_)) {
         answer.extend(mobike::process_request(cx, &path, payloads));
     }
     if let State::Established(established) = &mut state {

@@ -65,6 +65,7 @@ fn leave(cx: &mut Cx<'_, '_>) {
     let alike = |ip: &IpAddr| ip.is_ipv4() == remote.is_ipv4();
     let Some(local) = usable(cx.sa).into_iter().find(alike) else { return };
     step_over(cx, local, remote);
+    cx.sa.mobike.left = true;
     cx.enqueue(Task::TellAddresses);
 }
 
@@ -160,7 +161,8 @@ fn announce(cx: &mut Cx<'_, '_>) {
 /// may not be (RFC 4555, 3.10).
 pub(crate) fn try_another(cx: &mut Cx<'_, '_>, resends: u8, looks_for_peer: bool) {
     let decides = cx.sa.mobike.decides();
-    let may = decides || (cx.sa.mobike.is_agreed() && looks_for_peer);
+    // Who follows is found where it was, unless it is there no more.
+    let may = decides || (cx.sa.mobike.left && looks_for_peer);
     if !may || cx.sa.mobike.stranded || resends < ON_ONE_PATH {
         return;
     }
@@ -188,6 +190,7 @@ pub(crate) fn try_another(cx: &mut Cx<'_, '_>, resends: u8, looks_for_peer: bool
 /// A response has come on this path. Where several were tried, this is the one that works.
 pub(crate) fn answered_on(cx: &mut Cx<'_, '_>, path: &Path) {
     let tried = std::mem::take(&mut cx.sa.mobike.tried);
+    cx.sa.mobike.left = false;
     let pair = (path.local.ip(), path.remote.ip());
     if pair == (cx.sa.path.local.ip(), cx.sa.path.remote.ip()) {
         cx.sa.mobike.unproven = false;
@@ -202,10 +205,18 @@ pub(crate) fn answered_on(cx: &mut Cx<'_, '_>, path: &Path) {
     let mut old = cx.sa.path;
     old.local.set_ip(first.0);
     old.remote.set_ip(first.1);
-    cx.sa.path.local.set_ip(pair.0);
-    cx.sa.path.remote.set_ip(pair.1);
+    // Who follows has found a way for what it had to say, and no more. What came by it may
+    // have been a repetition, which moves nobody at the other end.
+    let stays = !cx.sa.mobike.decides() && usable(cx.sa).contains(&first.0);
+    let (local, remote) = if stays { first } else { pair };
+    cx.sa.path.local.set_ip(local);
+    cx.sa.path.remote.set_ip(remote);
     cx.sa.mobike.unproven = false;
-    if pair == first {
+    if pair == first || stays {
+        // It may be by another one that the peer got it first, and where it believes us to be.
+        if cx.sa.mobike.decides() && tried.len() > 1 {
+            announce(cx);
+        }
         return;
     }
     cx.story(PathStory::moved(&old, &cx.sa.path));

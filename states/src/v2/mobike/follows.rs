@@ -80,10 +80,15 @@ fn further_addresses(cx: &mut Cx<'_, '_>, path: &Path, theirs: Vec<IpAddr>) {
 /// has shown that it gets it (RFC 4555, 3.5 and 3.7).
 fn follow(cx: &mut Cx<'_, '_>, path: &Path, payloads: &[Payload]) {
     let old = std::mem::replace(&mut cx.sa.path, *path);
+    // Wherever we were looking for the peer, it is here.
+    cx.sa.mobike.left = false;
+    let looked = !std::mem::take(&mut cx.sa.mobike.tried).is_empty();
     judge_nat(cx, path, payloads);
-    if old != *path {
+    if old != *path || looked {
         let (now, policy) = (cx.now(), super::patience(cx.sa, cx.sa.policy.retransmit));
         cx.sa.window.begin_again(now, policy);
+    }
+    if old != *path {
         cx.story(PathStory::moved(&old, path));
     }
     if cx.sa.mobike.verified == Some(path.remote.ip()) {

@@ -82,6 +82,8 @@ pub(crate) struct Mobike {
     tried: Vec<(IpAddr, IpAddr)>,
     /// Nobody has answered on the present path yet.
     unproven: bool,
+    /// We follow, have lost our address, and the peer has not been heard since.
+    left: bool,
     /// The peer must be told where we are (RFC 4555, 3.5: pending_update).
     pending: bool,
     /// What is routed through the Child SAs was told to be undone.
@@ -162,6 +164,16 @@ pub(crate) fn agree(cx: &mut Cx<'_, '_>, announced: Announced) {
     if decides {
         cx.kernel(KernelRequest::SourcesFor(vec![remote]));
     }
+}
+
+/// The path that is in use, whichever is being tried for a request that waits.
+pub(crate) fn settled_path(sa: &Common) -> Path {
+    let mut path = sa.path;
+    if let Some((local, remote)) = sa.mobike.tried.first() {
+        path.local.set_ip(*local);
+        path.remote.set_ip(*remote);
+    }
+    path
 }
 
 /// Times of a request's retransmission.

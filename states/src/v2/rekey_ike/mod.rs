@@ -11,7 +11,7 @@ use super::state::State;
 use crate::child_sa::{Life, REPLACED_LINGERS};
 use crate::common::{Common, Cx, Task, Timers};
 use crate::protection::Protection;
-use crate::v2::child;
+use crate::v2::{child, mobike};
 use crate::{IkeSa, Output, StoryEvent};
 use pluto_connections::SerialNo;
 use pluto_crypto::{Error, IkeKeys, IkeSuite, Secret};
@@ -58,7 +58,8 @@ impl Candidate {
     fn begin(&self, cx: &mut Cx<'_, '_>, established: &Established) -> (Common, Established) {
         let policy = Arc::clone(&cx.sa.policy);
         let (now, fuzz) = (cx.now(), child::fuzz(cx));
-        let mut common = Common::new(self.serial, Arc::clone(&policy), self.initiator, cx.sa.path);
+        let path = mobike::settled_path(cx.sa);
+        let mut common = Common::new(self.serial, Arc::clone(&policy), self.initiator, path);
         common.spis = self.spis;
         common.nat = cx.sa.nat;
         common.mobike = cx.sa.mobike.inherited(established.unfinished().as_ref());

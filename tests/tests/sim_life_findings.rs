@@ -1,0 +1,161 @@
+//! What days of simulated life have found (`sim_rekey_life`): each in a few steps.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that misses what it looks for fails"
+)]
+
+use pluto_connections::SerialNo;
+use pluto_states::Request;
+use pluto_tests::net::{Faults, Nat};
+use pluto_tests::sim::{EAST, Sim, WEST};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+const CAFE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
+const EAST_TOO: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 22));
+
+/// A tunnel between hosts that may move; east has two addresses.
+fn mobile(seed: u64) -> Sim {
+    let mut sim = Sim::calm(seed);
+    for peer in &mut sim.peers {
+        peer.ike.mobike = true;
+    }
+    sim.peers[1].others = vec![EAST_TOO];
+    sim.initiate();
+    sim.settle();
+    assert!(sim.is_up(), "{}", sim.story());
+    sim
+}
+
+fn ike(sim: &Sim, host: usize) -> SerialNo {
+    sim.peers[host].established()[0]
+}
+
+/// Both kernels and both IKE SAs believe in the same two addresses.
+#[track_caller]
+fn assert_agree(sim: &Sim, what: &str) {
+    assert!(sim.is_up(), "{what}{}", sim.story());
+    let ends = |host: usize| {
+        let peer = &sim.peers[host];
+        let sa = peer.kernel.sender().unwrap();
+        let summary = peer.sas[&ike(sim, host)].summary();
+        let kernel = (sa.local.ip(), sa.remote.ip());
+        assert_eq!(kernel, (summary.local.ip(), summary.remote.ip()), "{what}{}", sim.story());
+        kernel
+    };
+    let (west, east) = (ends(0), ends(1));
+    assert_eq!(west, (east.1, east.0), "{what}{}", sim.story());
+}
+
+/// Nothing passes from `after` on, for `long`.
+fn outage(sim: &mut Sim, after: u64, long: u64) {
+    sim.run_for(Duration::from_millis(after));
+    sim.net.largest = 0;
+    sim.run_for(Duration::from_millis(long));
+    sim.net.largest = usize::MAX;
+}
+
+/// A request that has gone out by several paths, and come by another one than its answer,
+/// leaves the two ends with different beliefs.
+#[test]
+fn addresses_agree_in_the_end_whichever_paths_were_tried() {
+    let steps: [fn(&mut Sim); 3] = [
+        |sim| sim.roam(0, &[CAFE]),
+        |sim| sim.roam(1, &[EAST_TOO, EAST]),
+        |sim| {
+            sim.roam(0, &[CAFE]);
+            sim.roam(1, &[EAST_TOO, EAST]);
+        },
+    ];
+    for (n, step) in steps.into_iter().enumerate() {
+        for after in (0..1000).step_by(97) {
+            for long in (100..6000).step_by(371) {
+                let mut sim = mobile(1);
+                step(&mut sim);
+                outage(&mut sim, after, long);
+                sim.run_for(Duration::from_secs(100));
+                assert_agree(&sim, &format!("{n}, {after} ms, {long} ms"));
+            }
+        }
+        for seed in 0..60 {
+            let mut sim = mobile(seed);
+            sim.net.faults = Faults {
+                loss: 35,
+                duplicated: 20,
+                corrupted: 0,
+                jitter: Duration::from_millis(300),
+            };
+            step(&mut sim);
+            sim.run_for(Duration::from_secs(30));
+            sim.net.faults = Faults::default();
+            sim.run_for(Duration::from_secs(100));
+            assert_agree(&sim, &format!("{n}, seed {seed}"));
+        }
+    }
+}
+
+/// East has sent one that is lost; what is tried for it is nothing that traffic or a new IKE SA
+/// may go by.
+#[test]
+fn what_is_made_while_another_path_is_tried_is_between_the_addresses_in_use() {
+    for rekey_ike in [true, false] {
+        let mut sim = mobile(2);
+        let serial = ike(&sim, 0);
+        sim.order(0, serial, Request::Liveness);
+        outage(&mut sim, 0, 3_600);
+        let (serial, child) = (ike(&sim, 1), sim.peers[1].children()[0]);
+        let order = if rekey_ike { Request::RekeyIke } else { Request::RekeyChild(child) };
+        sim.order(1, serial, order);
+        sim.run_for(Duration::from_millis(100));
+        let made = sim.peers[0].kernel.installed.values().map(|sa| sa.remote.ip());
+        assert!(made.into_iter().all(|ip| ip == EAST), "{}", sim.story());
+        sim.run_for(Duration::from_secs(100));
+        assert_agree(&sim, &format!("rekey IKE: {rekey_ike}"));
+    }
+}
+
+#[test]
+fn who_is_told_of_a_move_while_it_deletes_the_ike_sa_says_so_there() {
+    let mut sim = mobile(3);
+    let serial = ike(&sim, 1);
+    sim.roam(0, &[CAFE]);
+    sim.order(1, serial, Request::DeleteIke);
+    sim.run_for(Duration::from_secs(5));
+    sim.assert_nothing_left();
+}
+
+#[test]
+fn what_waits_for_an_answer_is_sent_to_a_new_mapping_at_once() {
+    let mut sim = Sim::calm(4);
+    let nat = |shift| vec![Nat { inside: WEST, outside: CAFE, shift }];
+    sim.net.nats = nat(1000);
+    sim.initiate();
+    sim.settle();
+    assert!(sim.is_up(), "{}", sim.story());
+    sim.net.nats = nat(2000);
+    let (west, east) = (ike(&sim, 0), ike(&sim, 1));
+    sim.order(1, east, Request::DeleteIke);
+    // Sent again after 0.5, 1.5, 3.5 and 7.5 seconds, and then not for eight.
+    sim.run_for(Duration::from_secs(8));
+    assert_eq!(sim.peers[0].established(), [west], "it does not know yet");
+    sim.order(0, west, Request::Liveness);
+    sim.run_for(Duration::from_secs(1));
+    sim.assert_nothing_left();
+}
+
+/// Who follows, and is still where it was, is found there: it looks for nobody elsewhere.
+#[test]
+fn who_only_tells_of_a_further_address_stays_where_it_is() {
+    let mut sim = mobile(5);
+    let before = sim.net.log.len();
+    sim.roam(1, &[EAST, EAST_TOO, IpAddr::from([192, 0, 2, 23])]);
+    outage(&mut sim, 0, 9_000);
+    sim.run_for(Duration::from_secs(100));
+    let from_elsewhere = |sent: &&pluto_states::Datagram| sent.local.ip() == EAST_TOO;
+    assert_eq!(sim.net.log[before..].iter().filter(from_elsewhere).count(), 0, "{}", sim.story());
+    assert_agree(&sim, "told");
+}
