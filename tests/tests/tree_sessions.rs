@@ -208,6 +208,26 @@ fn road_warriors_get_instances_of_their_own() {
         for n in 1..=3 {
             assert!(server.log.says(&format!("\"road\"[{n}] 192.0.2.{n} #")), "{}", server.log);
         }
+        // Orders for the template are for its instances.
+        let name = named("road");
+        let orders = [
+            Request::RekeyChild { name: name.clone(), asynchronous: false },
+            Request::RekeyIke { name, asynchronous: false },
+        ];
+        for request in orders {
+            let done = server.order(request).await;
+            assert_eq!(done.status, 0, "{done:?}");
+        }
+        for n in 1..=3 {
+            let rekeyed = format!("\"road\"[{n}] 192.0.2.{n} #");
+            let log = server.log.to_string();
+            let count = |what: &str| {
+                log.lines().filter(|line| line.contains(&rekeyed) && line.contains(what)).count()
+            };
+            assert_eq!(count("initiator rekeyed Child SA"), 1, "{log}");
+            assert_eq!(count("initiator rekeyed IKE SA"), 1, "{log}");
+        }
+        seconds(2).await;
         // One goes; its instance goes with it, the others stay.
         let gone = warriors.remove(1);
         assert_eq!(gone.order(Request::Down { name: named("home") }).await.status, 0);
@@ -221,6 +241,34 @@ fn road_warriors_get_instances_of_their_own() {
         }
         seconds(1).await;
         assert_eq!(server.census().await.connections, 1, "{}", server.log);
+        server.delete("road").await;
+        assert_eq!(server.stop().await, 0);
+    });
+}
+
+#[test]
+fn taking_down_a_template_takes_its_instances_down() {
+    run(async {
+        let wire = Wire::default();
+        let server = Host::listening(&wire, Setup::new("192.0.2.9", 1)).await;
+        server.add(connection("road", "left=192.0.2.9 right=%any")).await;
+        let mut warriors = Vec::new();
+        for n in 1..=2 {
+            let address = format!("192.0.2.{n}");
+            let warrior = Host::listening(&wire, Setup::new(&address, 10 + n)).await;
+            warrior.add(connection("home", &format!("left={address} right=192.0.2.9"))).await;
+            assert_eq!(warrior.initiate("home").outcome().await.status, 0, "{}", server.log);
+            warriors.push(warrior);
+        }
+        let done = server.order(Request::Down { name: named("road") }).await;
+        assert_eq!(done.status, 0, "{done:?}");
+        let census = server.census().await;
+        assert_eq!((census.established, census.child_sas), (0, 0), "{}", server.log);
+        for warrior in warriors {
+            warrior.delete("home").await;
+            assert_eq!(warrior.stop().await, 0);
+        }
+        seconds(1).await;
         server.delete("road").await;
         assert_eq!(server.stop().await, 0);
     });

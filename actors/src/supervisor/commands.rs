@@ -47,11 +47,11 @@ impl Supervisor {
             }
             Request::Down { name } => {
                 self.each(&name, "terminate", &reporter, |this, connection| {
-                    this.wish(connection, |wishes| (wishes.up, wishes.keep) = (false, false));
-                    this.tell_connection(
-                        connection.serial(),
-                        TakeDown { reporter: reporter.clone() },
-                    );
+                    for serial in this.table.with_instances(connection.serial()) {
+                        let Some(one) = this.table.by_serial(serial).cloned() else { continue };
+                        this.wish(&one, |wishes| (wishes.up, wishes.keep) = (false, false));
+                        this.tell_connection(serial, TakeDown { reporter: reporter.clone() });
+                    }
                 })
             }
             Request::RekeyIke { .. }
@@ -99,6 +99,25 @@ impl Supervisor {
             let text = format!("no connection or alias named \"{name}\"");
             self.shell.log.warn(&text);
             reporter.say(codes::UNKNOWN_NAME, text);
+        }
+        found
+    }
+
+    /// The same; of a template that has instances, these, for it has no SAs itself.
+    pub(super) fn named_with_sas(&self, name: &str, reporter: &Reporter) -> Vec<Arc<Connection>> {
+        let mut found = Vec::new();
+        for connection in self.named(name, reporter) {
+            let template = connection.serial();
+            let instances = self.table.with_instances(template).into_iter();
+            let before = found.len();
+            found.extend(
+                instances
+                    .filter(|serial| *serial != template)
+                    .filter_map(|serial| self.table.by_serial(serial).cloned()),
+            );
+            if found.len() == before {
+                found.push(connection);
+            }
         }
         found
     }

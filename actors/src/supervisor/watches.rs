@@ -63,7 +63,7 @@ impl Supervisor {
             }
             _ => return,
         };
-        for connection in self.named(name, reporter) {
+        for connection in self.named_with_sas(name, reporter) {
             match request {
                 Request::DownIke { .. } => {
                     let reporter = reporter.clone();
