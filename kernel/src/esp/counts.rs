@@ -49,6 +49,8 @@ reasons! {
     Short = "in: short",
     /// In: no SA with this SPI.
     NoSa = "in: no SA",
+    /// In: came before its SA, and that did not come, or too many did.
+    Early = "in: before its SA",
     /// In: not the SA's encapsulation.
     Encapsulation = "in: wrong encapsulation",
     /// In: the length cannot be.

@@ -337,6 +337,8 @@ impl EmbeddedKernel {
         }
         let group = outbound.as_ref().map(|outbound| outbound.group);
         self.plane.parts.shared.change().sad.insert(inbound, outbound);
+        let early = self.plane.parts.shared.early().take(spec.spi_in);
+        self.plane.take_early(early);
         self.apply(changes);
         self.release(group);
         Ok(())
@@ -427,6 +429,7 @@ impl Kernel for EmbeddedKernel {
                     mark: None,
                 };
                 self.reserved.insert(spi, request.child);
+                self.plane.parts.shared.early().expect(spi);
                 self.ledger.add_sa(request.child, sa);
                 return Ok(spi);
             }
@@ -470,6 +473,9 @@ impl Kernel for EmbeddedKernel {
         for sa in self.ledger.take_child(child) {
             if self.reserved.get(&sa.spi) == Some(&child) {
                 self.reserved.remove(&sa.spi);
+                let shared = &self.plane.parts.shared;
+                let early = shared.early().take(sa.spi);
+                early.iter().for_each(|_| shared.counts.add(Reason::Early));
             }
         }
         self.plane.parts.shared.change().sad.retire(child, now() + LINGER);

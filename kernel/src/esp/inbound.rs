@@ -3,6 +3,7 @@
 use super::checksum::{self, TCP, UDP, set_ipv4};
 use super::codec::OpenError;
 use super::counts::Reason;
+use super::early::Held;
 use super::ecn;
 use super::inner::Inner;
 use super::octets::{be16, be32, octet, put, put16, u16_of};
@@ -70,7 +71,7 @@ impl Arena {
 }
 
 /// Opens the ESP packet at `at`; `now` in seconds since 1970. Tells where the inner packet
-/// lies, and what it is.
+/// lies, and what it is; none where it waits for its SA.
 ///
 /// # Errors
 /// Why it goes no further.
@@ -80,10 +81,16 @@ pub(crate) fn packet(
     at: Range<usize>,
     arrival: &Arrival,
     now: u64,
-) -> Result<(Range<usize>, Inner), Reason> {
+) -> Result<Option<(Range<usize>, Inner)>, Reason> {
     let octets = arena.octets.get_mut(at.clone()).ok_or(Reason::Short)?;
     let spi = be32(octets, 0).ok_or(Reason::Short)?;
-    let sa = tables.sad.inbound(spi).ok_or(Reason::NoSa)?;
+    let Some(sa) = tables.sad.inbound(spi) else {
+        return match shared.early().hold(spi, octets, arrival) {
+            Held::Waits => Ok(None),
+            Held::Full => Err(Reason::Early),
+            Held::Unknown => Err(Reason::NoSa),
+        };
+    };
     if sa.encapsulated != arrival.encapsulated {
         return Err(Reason::Encapsulation);
     }
@@ -111,7 +118,7 @@ pub(crate) fn packet(
     if !sa.covers(&inner) {
         return Err(Reason::Selector);
     }
-    Ok((range, inner))
+    Ok(Some((range, inner)))
 }
 
 fn reason(error: OpenError) -> Reason {

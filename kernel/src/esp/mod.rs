@@ -25,6 +25,7 @@ pub mod codec;
 mod copy;
 mod counts;
 mod device;
+mod early;
 pub mod ecn;
 mod embedded;
 mod events;

@@ -10,6 +10,7 @@
 use super::coalesce::Coalescer;
 use super::counts::Reason;
 use super::device::{Device, Queue};
+use super::early::Waiting;
 use super::hold::Held;
 use super::inbound::{self, Arena, Arrival};
 use super::octets::octet;
@@ -138,6 +139,17 @@ impl Plane {
 
     /// Takes ESP that IKE's listener has received; tells nothing: it is counted.
     pub(crate) fn deliver(&self, octets: &[u8], remote: SocketAddr) {
+        self.take(octets, Arrival { remote, encapsulated: true, tos: 0 });
+    }
+
+    /// Takes ESP that came before its SA.
+    pub(crate) fn take_early(&self, waiting: Vec<Waiting>) {
+        for (octets, arrival) in waiting {
+            self.take(&octets, arrival);
+        }
+    }
+
+    fn take(&self, octets: &[u8], arrival: Arrival) {
         let parts = &*self.parts;
         let Some(queue) = parts.device.queues.first() else { return };
         let room = octets.len() + 128;
@@ -146,7 +158,6 @@ impl Plane {
         if let Some(place) = way.arena.octets.get_mut(..octets.len()) {
             place.copy_from_slice(octets);
         }
-        let arrival = Arrival { remote, encapsulated: true, tos: 0 };
         let tables = parts.shared.tables();
         way.packet(&parts.shared, &tables, 0..octets.len(), &arrival, now());
         drop(tables);
@@ -332,7 +343,8 @@ impl Inward {
         now: u64,
     ) {
         match inbound::packet((shared, tables), &mut self.arena, at, arrival, now) {
-            Ok((at, inner)) => self.joined.add(&self.arena.octets, at, &inner),
+            Ok(Some((at, inner))) => self.joined.add(&self.arena.octets, at, &inner),
+            Ok(None) => {}
             Err(reason) => shared.counts.add(reason),
         }
     }

@@ -1,6 +1,7 @@
 //! What all workers share.
 
 use super::counts::Counts;
+use super::early::Early;
 use super::events::EventSink;
 use super::hold::Holds;
 use super::sad::{InboundSa, Lifetime, OutboundSa, Sad};
@@ -21,6 +22,7 @@ pub(crate) struct Tables {
 pub(crate) struct Shared {
     tables: RwLock<Tables>,
     holds: Mutex<Holds>,
+    early: Mutex<Early>,
     pub(crate) counts: Counts,
     pub(crate) events: EventSink,
 }
@@ -30,6 +32,7 @@ impl Shared {
         Self {
             tables: RwLock::default(),
             holds: Mutex::default(),
+            early: Mutex::default(),
             counts: Counts::default(),
             events,
         }
@@ -47,6 +50,10 @@ impl Shared {
 
     pub(crate) fn holds(&self) -> MutexGuard<'_, Holds> {
         self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn early(&self) -> MutexGuard<'_, Early> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells what a packet meant for the lifetime of the SA that carried it.
