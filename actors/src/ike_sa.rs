@@ -322,8 +322,9 @@ impl IkeSaActor {
                     actor.step(Input::KernelDone(done), ctx);
                 }));
             }
-            KernelRequest::Remove(_) | KernelRequest::RemoveReplaced(_)
-                if self.shell.leave_state.get() => {}
+            // The supervisor does it when it is told that the Child SA is down: it knows what
+            // stands beside it.
+            KernelRequest::Remove(_) | KernelRequest::RemoveReplaced(_) => {}
             KernelRequest::Move(to) => {
                 let child = to.child;
                 let to = pluto_kernel::SaMove {
@@ -350,12 +351,6 @@ impl IkeSaActor {
                 ctx.spawn(answer.into_actor(self).map(|sources, actor, ctx| {
                     actor.step(Input::KernelDone(KernelResult::Sources(sources)), ctx);
                 }));
-            }
-            KernelRequest::RemoveReplaced(child) => {
-                self.shell.kernel.do_send(pluto_messages::RemoveReplacedSaPair(child.0));
-            }
-            KernelRequest::Remove(child) => {
-                self.shell.kernel.do_send(pluto_messages::RemoveSaPair(child.0));
             }
         }
     }

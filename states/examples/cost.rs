@@ -142,6 +142,7 @@ impl Host {
                 AskResult::Psk(Some(question.octets.iter().map(mac).collect()))
             }
             Ask::Connection(_) => AskResult::Connection(Ok(AuthAnswer {
+                stands: false,
                 ike: Arc::clone(&self.ike),
                 child: Some(Ok(Arc::clone(&self.child))),
             })),

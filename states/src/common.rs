@@ -111,6 +111,8 @@ pub(crate) struct Common {
     pub(crate) postponed: Vec<(Instant, Task)>,
     /// Since when the peer has answered with nothing but TEMPORARY_FAILURE, and its last one.
     pub(crate) put_off: Option<(Instant, Instant)>,
+    /// A Child SA for the same stands on another IKE SA, and sends for the moment.
+    pub(crate) stands_elsewhere: bool,
     /// The IKE SA in whose place this one is made.
     pub(crate) reauthenticates: Option<Box<Predecessor>>,
     /// The IKE SA that has replaced this one.
@@ -149,6 +151,7 @@ impl Common {
             tasks: Vec::new(),
             postponed: Vec::new(),
             put_off: None,
+            stands_elsewhere: false,
             reauthenticates: None,
             replaced_by: None,
             held: None,

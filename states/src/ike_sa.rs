@@ -494,6 +494,10 @@ fn order(cx: &mut Cx<'_, '_>, state: State, request: Request) -> State {
                 state
             }
         },
+        Request::Send(child) => {
+            outbound::elsewhere_goes(cx, child);
+            state
+        }
         Request::ReplacedBy { ike, children } => reauth::replaced_by(cx, state, ike, &children),
         Request::BelongTo(policy) => {
             cx.sa.policy = policy;

@@ -94,6 +94,9 @@ pub enum Request {
     RekeyChild(SerialNo),
     /// Replace the IKE SA.
     RekeyIke,
+    /// What has sent in the place of this Child SA, on another IKE SA, goes: it sends from now
+    /// on.
+    Send(SerialNo),
     /// Another IKE SA, made from the beginning, stands in the place of this one.
     ReplacedBy {
         /// The new one.
@@ -316,6 +319,9 @@ pub struct AuthAnswer {
     pub ike: Arc<IkePolicy>,
     /// What the Child SA of the request belongs to, or why there is none that will do.
     pub child: Option<Result<Arc<ChildPolicy>, Vec<Mismatch>>>,
+    /// Whether a Child SA of that connection stands on another IKE SA: the peer may be
+    /// authenticating anew, and that one sends for the moment.
+    pub stands: bool,
 }
 
 /// An SPI of ESP or AH.

@@ -419,6 +419,11 @@ impl Peer {
             }
             Output::Child(ChildEvent::Moved(up)) => self.reports.push(Report::Moved(up)),
             Output::Child(ChildEvent::Down { child, reason, replaced_by, .. }) => {
+                for (other, sa) in self.sas.iter().filter(|(other, _)| **other != serial) {
+                    let children = sa.summary().children;
+                    let send = children.iter().map(|child| Request::Send(child.serial));
+                    answers.extend(send.map(|send| (*other, Input::Request(send))));
+                }
                 self.reports.push(Report::Down(child, reason, replaced_by));
             }
             Output::Established(established) => {
@@ -490,7 +495,9 @@ impl Peer {
                     return mismatch("authby", &"another", &"another");
                 }
                 let child = lookup.selectors.as_ref().map(|_| Ok(Arc::new(self.child.clone())));
-                AskResult::Connection(Ok(AuthAnswer { ike: Arc::new(self.ike.clone()), child }))
+                let stands = !self.kernel.installed.is_empty();
+                let ike = Arc::new(self.ike.clone());
+                AskResult::Connection(Ok(AuthAnswer { ike, child, stands }))
             }
             Ask::Lease(question) => AskResult::Lease(self.lease(serial, question)),
             Ask::Child(_) => AskResult::Child(Ok(Arc::new(self.child.clone()))),

@@ -45,6 +45,7 @@ impl Supervisor {
                 recent: VecDeque::new(),
                 wishes: None,
                 retiring: false,
+                up: Vec::new(),
                 since,
             },
         };
@@ -316,7 +317,9 @@ impl Supervisor {
             };
             self.table.for_child(&child).map(|(_, policy)| policy)
         });
-        let answer = AskResult::Connection(Ok(AuthAnswer { ike, child }));
+        let of = child.as_ref().and_then(|child| child.as_ref().ok());
+        let stands = of.is_some_and(|policy| !self.stands(policy.connection).is_empty());
+        let answer = AskResult::Connection(Ok(AuthAnswer { ike, child, stands }));
         Some((connection, answer))
     }
 

@@ -43,6 +43,8 @@ struct ConnectionEntry {
     wishes: Option<Wishes>,
     /// It was told to retire.
     retiring: bool,
+    /// Its Child SAs that are up.
+    up: Vec<SerialNo>,
     since: Instant,
 }
 

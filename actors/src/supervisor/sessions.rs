@@ -117,6 +117,18 @@ impl Supervisor {
         self.stopped_if_empty();
     }
 
+    /// Child SAs of a connection that are up.
+    pub(super) fn stands(&self, connection: ConnectionSerial) -> &[SerialNo] {
+        self.connections.get(&connection).map_or(&[], |entry| entry.up.as_slice())
+    }
+
+    /// Whether another Child SA is for the same traffic as one that was up.
+    fn is_for_the_same(&self, one: &ChildEntry, other: SerialNo) -> bool {
+        let other = self.children.get(&other).and_then(|other| other.up.as_ref());
+        let both = one.up.as_ref().zip(other);
+        both.is_some_and(|(a, b)| a.local_ts == b.local_ts && a.remote_ts == b.remote_ts)
+    }
+
     /// A Child SA has ended: its actor, its kernel SAs, its place in the table.
     pub(super) fn child_down(
         &mut self,
@@ -129,10 +141,21 @@ impl Supervisor {
         if let Some(actor) = &entry.actor {
             actor.kill();
         }
+        // What stands for the same, on whatever IKE SA, sends from now on, if it does not yet.
+        let mut others = Vec::new();
+        if let Some(connection) = self.connections.get_mut(&entry.connection) {
+            connection.up.retain(|other| *other != child);
+            others.clone_from(&connection.up);
+        }
+        others.retain(|other| self.is_for_the_same(&entry, *other));
+        let replaced = replaced_by.is_some() || !others.is_empty();
+        for other in others {
+            self.order(other, Request::Send(other));
+        }
         if !self.shell.leave_state.get() {
-            match replaced_by {
-                Some(_) => self.shell.kernel.do_send(RemoveReplacedSaPair(child.0)),
-                None => self.shell.kernel.do_send(RemoveSaPair(child.0)),
+            match replaced {
+                true => self.shell.kernel.do_send(RemoveReplacedSaPair(child.0)),
+                false => self.shell.kernel.do_send(RemoveSaPair(child.0)),
             }
         }
         if let Some(ike) = self.ikes.get_mut(&entry.ike) {
@@ -195,6 +218,9 @@ impl Supervisor {
                     if let Some(entry) = self.ikes.get_mut(&ike) {
                         entry.children.push(child);
                     }
+                }
+                if let Some(entry) = self.connections.get_mut(&connection) {
+                    entry.up.push(child);
                 }
                 if let Some(old) = up.replaces {
                     self.watched_sa_rekeyed(old);

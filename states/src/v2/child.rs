@@ -434,12 +434,14 @@ pub(crate) fn up(cx: &mut Cx<'_, '_>, serial: SerialNo) {
     cx.child_story(&child, StoryEvent::EstablishedChild { up: Arc::clone(&up), dpd });
     cx.out.push(Output::Child(ChildEvent::Up(Box::new(ChildUp::clone(&up)))));
     outbound::up(cx, serial);
+    let elsewhere = outbound::stands_elsewhere(cx, serial);
     match replaces.and_then(|old| cx.sa.child(old)) {
         Some(old) => {
             old.replaced(serial, now);
             let old = old.serial;
             outbound::never(cx, old);
         }
+        None if elsewhere => {}
         // Nothing sends in its place.
         None => outbound::begin(cx, serial),
     }

@@ -23,6 +23,10 @@ use std::time::Duration;
 /// retransmission takes, should the response be lost.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// The same where the peer may have forgotten the SA that sends meanwhile, which is on another
+/// IKE SA: no longer than it takes the response to arrive.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
+
 /// A Child SA that only receives.
 #[derive(Debug, Clone)]
 pub(crate) struct Receiving {
@@ -35,6 +39,16 @@ pub(crate) struct Receiving {
 impl Receiving {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.due
+    }
+
+    /// Whether what sends in its place is on another IKE SA.
+    fn is_elsewhere(&self) -> bool {
+        self.install.replaces.is_none()
+    }
+
+    fn wait(&mut self, now: Instant) {
+        let wait = if self.is_elsewhere() { ON_THE_WAY } else { SILENCE };
+        self.due = Some(now.after(wait));
     }
 }
 
@@ -62,6 +76,16 @@ impl ChangingOver {
     }
 }
 
+/// Whether something on another IKE SA sends in place of this one.
+pub(super) fn stands_elsewhere(cx: &Cx<'_, '_>, child: SerialNo) -> bool {
+    cx.sa.receiving.iter().any(|receiving| receiving.child == child && receiving.is_elsewhere())
+}
+
+/// That goes: this one sends from now on.
+pub(crate) fn elsewhere_goes(cx: &mut Cx<'_, '_>, child: SerialNo) {
+    begin_all(cx, |receiving| receiving.child == child && receiving.is_elsewhere());
+}
+
 /// The kernel is to install the inbound SA, and the outbound one later.
 pub(super) fn install_inbound(cx: &mut Cx<'_, '_>, install: Box<ChildInstall>) {
     let (child, kept) = (install.child, Arc::new(ChildInstall::clone(&install)));
@@ -71,9 +95,9 @@ pub(super) fn install_inbound(cx: &mut Cx<'_, '_>, install: Box<ChildInstall>) {
 
 /// It is up, and the peer gets to know.
 pub(super) fn up(cx: &mut Cx<'_, '_>, child: SerialNo) {
-    let due = cx.now().after(SILENCE);
+    let now = cx.now();
     if let Some(receiving) = cx.sa.receiving.iter_mut().find(|r| r.child == child) {
-        receiving.due = Some(due);
+        receiving.wait(now);
     }
 }
 
@@ -135,9 +159,9 @@ pub(super) fn peer_goes_on(cx: &mut Cx<'_, '_>, payloads: &[Payload]) {
 
 /// The peer's request has come again: our response was lost.
 pub(super) fn peer_asks_again(cx: &mut Cx<'_, '_>) {
-    let due = cx.now().after(SILENCE);
+    let now = cx.now();
     for receiving in cx.sa.receiving.iter_mut().filter(|receiving| receiving.due.is_some()) {
-        receiving.due = Some(due);
+        receiving.wait(now);
     }
 }
 

@@ -219,6 +219,8 @@ fn with_connection(
     answer: AuthAnswer,
 ) -> State {
     cx.sa.policy = Arc::clone(&answer.ike);
+    // Who says INITIAL_CONTACT has nothing else.
+    cx.sa.stands_elsewhere = answer.stands && !request.initial_contact;
     let policy = &answer.ike;
     let method = request.claim.auth.method;
     let fits = policy.remote_id.accepts(&request.remote_id)
@@ -445,7 +447,8 @@ impl AwaitResponderSpi {
                     ni: &keyed.init.ni,
                     nr: &keyed.init.nr,
                 };
-                let place = Place { initiator: false, replaces: None, sends_later: false };
+                let sends_later = cx.sa.stands_elsewhere;
+                let place = Place { initiator: false, replaces: None, sends_later };
                 match child::install(cx, &accepted.proof, child, settled, &source, place) {
                     Ok(()) => {
                         let waiting = AwaitResponderInstall { accepted, child, reply };
