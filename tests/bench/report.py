@@ -31,9 +31,12 @@ TARGETS = {
     "spoofed-100000-cookies": (100000, None, None),
     # Eight times kernel-libipsec, which did 250 Mbit/s.
     "plane-tcp": (2000, None, 250),
+    "plane-tcp-of-copy": (60, None, None), "plane-hop": (30, None, None),
+    "plane-codec-seal-over-aead": (15, None, None), "plane-codec-open-over-aead": (15, None, None),
+    "plane-memory-sa": (2048, None, None),
 }
 MORE_IS_BETTER = {"spoofed-100000-cookies", "ike-sa-init-answered", "cookies", "garbage",
-                  "plane-tcp", "plane-copy-tcp", "plane-copy-plainly-tcp"}
+                  "plane-tcp", "plane-tcp-of-copy", "plane-copy-tcp", "plane-copy-plainly-tcp"}
 
 
 def rows(lines):

@@ -4,10 +4,11 @@ use super::codec::{Opener, Sealer};
 use super::counts::{Counts, Reason};
 use super::device::Device;
 use super::events::{Events, events};
+use super::inner::Inner;
 use super::pass::Passes;
 use super::plane::{Plane, now};
 use super::rule;
-use super::sad::{Group, InboundSa, OutboundSa, SaFacts, Sending, Usage};
+use super::sad::{Group, InboundSa, OutboundSa, SaFacts, Sending, Usage, group};
 use super::sockets::Sockets;
 use super::spd::Spd;
 use super::stray::Stray;
@@ -18,8 +19,8 @@ use crate::ledger::{bare_policies, child_policies, child_sas};
 use crate::types::Halves;
 use crate::{
     Capabilities, Counters, InstalledSa, InterfaceAddress, Kernel, KernelError, KernelEvent,
-    Ledger, PolicyChange, PolicySpec, RouteAnswer, RouteChange, SaKeys, SaMove, SaPairSpec,
-    SpiRequest,
+    Ledger, PolicyChange, PolicySpec, PolicyUse, RouteAnswer, RouteChange, SaKeys, SaMove,
+    SaPairSpec, SpiRequest,
 };
 use pluto_crypto::{ChildSuite, Entropy, EspCipher, SystemEntropy};
 use pluto_wire::numbers::{KeId, ProtocolId};
@@ -274,6 +275,17 @@ impl EmbeddedKernel {
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.plane.parts.shared.counts
+    }
+
+    /// Whether a packet that came out of the device would find a policy and an SA (for
+    /// measurements: these are the look-ups that each packet costs).
+    #[must_use]
+    pub fn carries(&self, packet: &[u8]) -> bool {
+        let Ok(inner) = Inner::parse(packet) else { return false };
+        let tables = self.plane.parts.shared.tables();
+        let Some(policy) = tables.spd.find(&inner) else { return false };
+        let PolicyUse::Tunnel(template) = policy.shape.does else { return false };
+        tables.sad.outbound(&group(&template), &inner).is_some()
     }
 
     fn apply(&mut self, changes: impl IntoIterator<Item = PolicyChange>) {
