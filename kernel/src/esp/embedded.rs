@@ -20,7 +20,7 @@ use crate::types::Halves;
 use crate::{
     Capabilities, Counters, InstalledSa, InterfaceAddress, Kernel, KernelError, KernelEvent,
     Ledger, PolicyChange, PolicySpec, PolicyUse, RouteAnswer, RouteChange, SaKeys, SaMove,
-    SaPairSpec, SpiRequest,
+    SaPairSpec, SpiRequest, TrafficPair,
 };
 use pluto_crypto::{ChildSuite, Entropy, EspCipher, SystemEntropy};
 use pluto_wire::numbers::{KeId, ProtocolId};
@@ -301,10 +301,14 @@ impl EmbeddedKernel {
         self.passes.keep(&mut self.host, &self.ledger);
     }
 
-    fn inbound(&self, spec: &SaPairSpec) -> Result<Arc<InboundSa>, KernelError> {
+    fn inbound(
+        &self,
+        spec: &SaPairSpec,
+        traffic: Arc<[TrafficPair]>,
+    ) -> Result<Arc<InboundSa>, KernelError> {
         let opener =
             Opener::new(spec.spi_in, spec.esn, spec.replay_window, cipher(spec, Halves::Inbound)?);
-        let facts = facts(spec, spec.spi_in, spec.decap_dscp);
+        let facts = facts(spec, traffic, spec.spi_in, spec.decap_dscp);
         let mut sa = InboundSa::new(facts, opener, Usage::new(spec.bytes, spec.packets));
         sa.added = now();
         Ok(Arc::new(sa))
@@ -315,13 +319,23 @@ impl EmbeddedKernel {
         let usage = Usage::new(spec.bytes, spec.packets);
         let sending = Sending { sealer, usage, esn: spec.esn };
         let group = (spec.reqid, spec.remote.ip(), spec.transport);
-        let facts = facts(spec, spec.spi_out, !spec.no_encap_dscp);
+        let facts = facts(spec, self.traffic(spec), spec.spi_out, !spec.no_encap_dscp);
         let mut outbound = OutboundSa::new(facts, group, sending);
         outbound.path_mtu_discovery = !spec.nopmtudisc;
         outbound.tfc = usize::try_from(spec.tfc).unwrap_or(0);
         let mtu = self.plane.parts.sockets.path_mtu(spec.local, spec.remote);
         outbound.path_mtu = AtomicUsize::new(mtu);
         Ok(Arc::new(outbound))
+    }
+
+    /// Its selectors, which both SAs of a pair share.
+    fn traffic(&self, spec: &SaPairSpec) -> Arc<[TrafficPair]> {
+        let tables = self.plane.parts.shared.tables();
+        let inbound = tables.sad.child(spec.child).map(|(inbound, _)| &inbound.traffic);
+        match inbound.filter(|traffic| traffic[..] == spec.traffic[..]) {
+            Some(traffic) => Arc::clone(traffic),
+            None => spec.traffic.clone().into(),
+        }
     }
 
     /// The inbound SA, or both, with the policies.
@@ -334,7 +348,9 @@ impl EmbeddedKernel {
         if self.reserved.get(&spec.spi_in).is_some_and(|child| *child != spec.child) {
             return Err(refused(what(spec), libc::EEXIST));
         }
-        let inbound = self.inbound(spec)?;
+        let shared = outbound.as_ref().map(|outbound| Arc::clone(&outbound.traffic));
+        let traffic = shared.unwrap_or_else(|| spec.traffic.clone().into());
+        let inbound = self.inbound(spec, traffic)?;
         self.plane.start().map_err(|error| failed(what(spec), &error))?;
         // From here on nothing can fail.
         let (sa_in, sa_out) = child_sas(spec);
@@ -377,7 +393,7 @@ fn cipher(spec: &SaPairSpec, half: Halves) -> Result<EspCipher, KernelError> {
     made.map_err(|error| unable(what(spec), &error.to_string()))
 }
 
-fn facts(spec: &SaPairSpec, spi: u32, copy_dscp: bool) -> SaFacts {
+fn facts(spec: &SaPairSpec, traffic: Arc<[TrafficPair]>, spi: u32, copy_dscp: bool) -> SaFacts {
     SaFacts {
         child: spec.child,
         spi,
@@ -386,7 +402,7 @@ fn facts(spec: &SaPairSpec, spi: u32, copy_dscp: bool) -> SaFacts {
         encapsulated: spec.encapsulated,
         transport: spec.transport,
         copy_dscp,
-        traffic: spec.traffic.clone().into(),
+        traffic,
     }
 }
 
