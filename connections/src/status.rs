@@ -8,6 +8,7 @@ use crate::settings::{ConnectionType, NO_LIMIT, Shunt};
 use crate::{Authby, ConnectionSerial, Fragmentation, Id, Kind, SerialNo, Side};
 use pluto_wire::numbers::SnId;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// One end, as listings show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,12 +24,12 @@ pub struct EndStatus {
     /// The identity as text; `%any` when anybody may come.
     pub id: String,
     /// Its kind: `FQDN`, `ID_IPV4_ADDR` … as [`Id::kind`] has it.
-    pub id_kind: String,
+    pub id_kind: Cow<'static, str>,
     /// Whether it was configured rather than taken from the address: only then is it shown
     /// in brackets behind the address.
     pub id_configured: bool,
     /// `secret`, `null`, `rsasig` …; `never` for a connection without IKE.
-    pub auth: String,
+    pub auth: Cow<'static, str>,
     /// Traffic as text (`192.0.2.0/24`); one a selector.
     pub selectors: Vec<String>,
     /// Whether traffic was configured: a host alone is not shown beside its address.
@@ -38,9 +39,9 @@ pub struct EndStatus {
     /// `updown=` as configured: empty when none is run, none when nothing was said.
     pub updown: Option<String>,
     /// `sendcert=`: `always`, `never`, `sendifasked`.
-    pub sendcert: String,
+    pub sendcert: Cow<'static, str>,
     /// `modecfgserver=`, `modecfgclient=`: `server`, `client`, `none`.
-    pub modecfg: String,
+    pub modecfg: Cow<'static, str>,
     /// `addresspool=` as ranges.
     pub address_pool: Vec<String>,
 }
@@ -96,16 +97,16 @@ pub struct ConnectionStatus {
     /// The peer's end.
     pub remote: EndStatus,
     /// `auto=`: `ignore`, `add`, `ondemand`, `start`, `keep`.
-    pub auto: String,
+    pub auto: Cow<'static, str>,
     /// `type=`: `tunnel`, `transport`, `passthrough`, `drop`.
-    pub connection_type: String,
+    pub connection_type: Cow<'static, str>,
     /// `IKEv2+PSK+ENCRYPT+TUNNEL+…`.
-    pub policy: String,
+    pub policy: Vec<Cow<'static, str>>,
     /// Our end's updown, by type too: empty when none is run, none when routes are set
     /// natively.
     pub updown: Option<String>,
     /// `ESP` or `AH`.
-    pub protocol: String,
+    pub protocol: Cow<'static, str>,
     /// Life of an IKE SA.
     pub ike_life: u64,
     /// Life of a Child SA.
@@ -137,7 +138,7 @@ pub struct ConnectionStatus {
     /// `send-esp-tfc-padding-not-supported=`.
     pub send_no_esp_tfc: bool,
     /// `encapsulation=`: `auto`, `yes`, `no`.
-    pub encapsulation: String,
+    pub encapsulation: Cow<'static, str>,
     /// Interval of keepalives behind a NAT; none when they are off.
     pub nat_keepalive: Option<u64>,
     /// Lengths of our and the peer's prefix, as `conn_prio:` shows them.
@@ -155,7 +156,7 @@ pub struct ConnectionStatus {
     /// Mark of outbound traffic as (value, mask).
     pub mark_out: Option<(u32, u32)>,
     /// `sendca=`: `none`, `issuer`, `all`.
-    pub sendca: String,
+    pub sendca: Cow<'static, str>,
     /// The number that groups its SAs and policies.
     pub reqid: u32,
     /// `ike=` as it was understood; none when nothing was configured.
@@ -209,15 +210,15 @@ impl Connection {
             interface: self.interface().map(str::to_owned),
             local: self.end_status(local),
             remote: self.end_status(local.other()),
-            auto: s.auto.name().to_owned(),
-            connection_type: s.kind.name().to_owned(),
-            policy: policy_tokens(self, wishes),
+            auto: s.auto.name().into(),
+            connection_type: s.kind.name().into(),
+            policy: policy_words(self, wishes).map(Cow::Borrowed).collect(),
             updown: match self.updown() {
                 Updown::Native => None,
                 Updown::Disabled => Some(String::new()),
                 Updown::Command(command) => Some(command),
             },
-            protocol: self.config.child_key.protocol.to_string(),
+            protocol: self.config.child_key.protocol.to_string().into(),
             ike_life: s.ike_life.as_secs(),
             ipsec_life: s.child_life.as_secs(),
             ipsec_max_bytes: limit(s.max_bytes),
@@ -239,7 +240,7 @@ impl Connection {
                 crate::Encapsulation::Yes => "yes",
                 crate::Encapsulation::No => "no",
             }
-            .to_owned(),
+            .into(),
             nat_keepalive: s.nat_keepalive.then_some(self.keep_alive.as_secs()),
             prefix_lengths: (width(&locals), width(&remotes)),
             metric: s.metric,
@@ -248,7 +249,7 @@ impl Connection {
             tfc: s.tfc,
             mark_in: s.mark_in,
             mark_out: s.mark_out,
-            sendca: s.send_ca.to_owned(),
+            sendca: s.send_ca.into(),
             reqid: self.reqid(),
             ike_proposals: self.config.ike_text.as_ref().map(|_| self.config.ike.to_string()),
             child_proposals: self
@@ -287,28 +288,32 @@ impl Connection {
                 crate::end::Nexthop::DefaultRoute => self.gateway.map(|a| a.to_string()),
                 crate::end::Nexthop::FromRoute => None,
             },
-            id_kind: id.kind().to_owned(),
+            id_kind: id.kind().into(),
             id: id.to_string(),
             id_configured: configured,
-            auth: self.config.auth(side).map_or("never", auth_word).to_owned(),
+            auth: self.config.auth(side).map_or("never", auth_word).into(),
             selectors: self.selectors_of(side).iter().map(ToString::to_string).collect(),
             subnet_configured: !end.subnets.is_empty() || end.proto_port.is_some(),
             source_ips: end.source_ips.iter().map(ToString::to_string).collect(),
             updown: end.updown.as_deref().map(str::to_owned),
-            sendcert: end.send_cert.to_owned(),
+            sendcert: end.send_cert.into(),
             modecfg: match (end.config_server, end.config_client) {
                 (true, _) => "server",
                 (_, true) => "client",
                 _ => "none",
             }
-            .to_owned(),
+            .into(),
             address_pool: end.address_pool.iter().map(ToString::to_string).collect(),
         }
     }
 }
 
-/// The policy in words, in libreswan's order.
+/// The policy in words joined by `+`, in libreswan's order.
 pub(crate) fn policy_tokens(connection: &Connection, wishes: Wishes) -> String {
+    policy_words(connection, wishes).collect::<Vec<_>>().join("+")
+}
+
+fn policy_words(connection: &Connection, wishes: Wishes) -> impl Iterator<Item = &'static str> {
     use pluto_wire::numbers::ProtocolId;
     let config = &connection.config;
     let s = &*config.settings;
@@ -351,8 +356,6 @@ pub(crate) fn policy_tokens(connection: &Connection, wishes: Wishes) -> String {
     ]
     .into_iter()
     .filter_map(|(word, holds)| holds.then_some(word))
-    .collect::<Vec<_>>()
-    .join("+")
 }
 
 impl LiveStatus {

@@ -3,6 +3,7 @@
 use super::amount::{count, exact};
 use super::{or, yes_no};
 use crate::report::{ConnectionFacts, EndFacts, IptfsFacts};
+use std::borrow::Cow;
 use std::fmt::{Result, Write};
 
 /// The kind of the identity of an end where anybody is welcome.
@@ -89,10 +90,10 @@ fn pair(
 }
 
 /// `192.1.2.45[@west,MS+XS]`; an identity that is the address is not repeated.
-fn host(end: &EndFacts) -> String {
+fn host(end: &EndFacts) -> Cow<'_, str> {
     let mut roles = Vec::new();
     for (role, letter) in [(&end.modecfg, 'M'), (&end.xauth, 'X')] {
-        match role.as_str() {
+        match &**role {
             "server" => roles.push(format!("{letter}S")),
             "client" => roles.push(format!("{letter}C")),
             _ => {}
@@ -100,12 +101,15 @@ fn host(end: &EndFacts) -> String {
     }
     let mut inside = Vec::new();
     if end.id != end.host && end.id_kind != NO_ID {
-        inside.push(end.id.clone());
+        inside.push(end.id.to_string());
     }
     if !roles.is_empty() {
         inside.push(roles.join("+"));
     }
-    if inside.is_empty() { end.host.clone() } else { format!("{}[{}]", end.host, inside.join(",")) }
+    if inside.is_empty() {
+        return Cow::Borrowed(&end.host);
+    }
+    format!("{}[{}]", end.host, inside.join(",")).into()
 }
 
 fn hosts(c: &ConnectionFacts, out: &mut String) -> Result {
@@ -238,10 +242,11 @@ fn policy(c: &ConnectionFacts, out: &mut String) -> Result {
     let words = |words: &[String]| {
         if words.is_empty() { "none".to_owned() } else { words.join("+") }
     };
+    let policy = if c.policy.is_empty() { "none".to_owned() } else { c.policy.join("+") };
     let number = |number: Option<u32>, otherwise: &str| {
         number.map_or_else(|| otherwise.to_owned(), |number| number.to_string())
     };
-    writeln!(out, "policy: {};", words(&c.policy))?;
+    writeln!(out, "policy: {policy};")?;
     if c.ike_version == 2 {
         writeln!(out, "v2-auth-hash-policy: {};", words(&c.auth_hashes))?;
     }
@@ -268,7 +273,7 @@ fn policy(c: &ConnectionFacts, out: &mut String) -> Result {
 }
 
 fn identities(c: &ConnectionFacts, out: &mut String) -> Result {
-    let id = |end: &EndFacts, whose: &str| match end.id_kind.as_str() {
+    let id = |end: &EndFacts, whose: &str| match &*end.id_kind {
         NO_ID => format!("{whose} idtype: %none; {whose} id=(none)"),
         kind => format!("{whose} idtype: {kind}; {whose} id={}", end.id),
     };

@@ -24,7 +24,7 @@ fn render(what: Listing, items: &[Item]) -> String {
     out
 }
 
-fn deadline(event: &str, in_s: u64) -> DeadlineFacts {
+fn deadline(event: &'static str, in_s: u64) -> DeadlineFacts {
     DeadlineFacts { event: event.into(), in_s }
 }
 
@@ -55,7 +55,7 @@ fn west_east() -> ConnectionFacts {
         priority: [24, 24, 0],
         policy: "IKEv2+PSK+ENCRYPT+TUNNEL+PFS+IKE_FRAG_ALLOW+ESN_NO+ESN_YES"
             .split('+')
-            .map(str::to_owned)
+            .map(Word::from)
             .collect(),
         auth_hashes: ["SHA2_256", "SHA2_384", "SHA2_512"].map(str::to_owned).into(),
         reqid: 16389,
@@ -509,7 +509,7 @@ fn daemon() -> DaemonFacts {
 
 #[test]
 fn status_has_its_sections_in_order() {
-    let actor = |actor, serial, name: &str, state: &str| {
+    let actor = |actor, serial, name: &str, state: &'static str| {
         Item::from(ActorFacts {
             actor,
             serial,

@@ -1,5 +1,6 @@
 //! A connection with all its settings.
 
+use super::Word;
 use pluto_connections::routing::Routing;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,7 @@ pub struct ConnectionFacts {
     /// Its name as logs show it: `"west"`, `"road"[3] 192.0.2.1`.
     pub log_name: String,
     /// `permanent`, `template`, `instance`.
-    pub connection_kind: String,
+    pub connection_kind: Word,
     /// Other names (`connalias=`).
     pub aliases: Vec<String>,
     /// 1 or 2.
@@ -31,7 +32,7 @@ pub struct ConnectionFacts {
     /// The network interface of our address.
     pub interface: Option<String>,
     /// See [`routing_name`].
-    pub routing: String,
+    pub routing: Word,
     /// Who owns its policies, when a Child SA does.
     pub owner: Option<u64>,
     /// The IKE SA that is being negotiated.
@@ -47,7 +48,7 @@ pub struct ConnectionFacts {
     /// Why its last attempt failed.
     pub last_failure: Option<String>,
     /// Policy words in libreswan's order: `IKEv2`, `PSK`, `ENCRYPT`, `TUNNEL` …
-    pub policy: Vec<String>,
+    pub policy: Vec<Word>,
     /// Hashes for digital signatures, `SHA2_256` …
     pub auth_hashes: Vec<String>,
     /// `no` or `yes`.
@@ -57,7 +58,7 @@ pub struct ConnectionFacts {
     /// `xauthfail=`, IKEv1 with XAUTH only.
     pub xauthfail: Option<String>,
     /// `push` or `pull`.
-    pub modecfg_policy: String,
+    pub modecfg_policy: Word,
     /// `modecfgdns=`.
     pub modecfgdns: Vec<String>,
     /// `modecfgdomains=`.
@@ -97,7 +98,7 @@ pub struct ConnectionFacts {
     /// `retransmit-timeout=`.
     pub retransmit_timeout_s: u64,
     /// `enable-tcp=`: `no`, `yes`, `fallback`.
-    pub iketcp: String,
+    pub iketcp: Word,
     /// `tcp-remoteport=`.
     pub iketcp_port: u16,
     /// `initial-contact=`.
@@ -129,19 +130,19 @@ pub struct ConnectionFacts {
     /// `vti-shared=`.
     pub vti_shared: bool,
     /// `nic-offload=`: `no`, `crypto`, `packet`.
-    pub nic_offload: String,
+    pub nic_offload: Word,
     /// `sendca=`: `none`, `issuer`, `all`.
-    pub sendca: String,
+    pub sendca: Word,
     /// `dpddelay=`; 0 is off.
     pub dpd_delay_s: u64,
     /// `dpdtimeout=` (IKEv1).
     pub dpd_timeout_s: u64,
     /// `encapsulation=`: `auto`, `yes`, `no`.
-    pub encapsulation: String,
+    pub encapsulation: Word,
     /// Interval of NAT keepalives; none when they are off.
     pub keepalive_s: Option<u64>,
     /// `nat-ikev1-method=` in words, `rfc+drafts` (IKEv1).
-    pub nat_ikev1_method: String,
+    pub nat_ikev1_method: Word,
     /// The kernel's number for its policies.
     pub reqid: u32,
     /// Debug classes of this connection, joined by `+`; none when it has none of its own.
@@ -155,7 +156,7 @@ pub struct ConnectionFacts {
     /// What the newest Child SA uses.
     pub esp_algorithm_newest: Option<String>,
     /// `ESP` or `AH`.
-    pub ipsec_protocol: String,
+    pub ipsec_protocol: Word,
     /// Whether PFS is wanted.
     pub pfs: bool,
 }
@@ -165,11 +166,11 @@ pub struct ConnectionFacts {
 #[serde(default)]
 pub struct EndFacts {
     /// Its IKE address as configured or found: an address, `%any`, `%dns<host.example>`.
-    pub host: String,
+    pub host: Word,
     /// Its identity; `%any` when anybody is welcome.
-    pub id: String,
+    pub id: Word,
     /// `FQDN`, `IPV4_ADDR`, `DER_ASN1_DN` …, `NONE` when anybody is welcome.
-    pub id_kind: String,
+    pub id_kind: Word,
     /// Where traffic to the other end goes first, when it is not the other end.
     pub nexthop: Option<String>,
     /// Its traffic: `192.0.1.0/24`, `192.0.1.0/24/TCP/7`.
@@ -184,23 +185,23 @@ pub struct EndFacts {
     /// `updown=`; empty when nothing is done, none when it is done without a script.
     pub updown: Option<String>,
     /// `updown-config=`.
-    pub updown_config: String,
+    pub updown_config: Word,
     /// `none`, `server`, `client`.
-    pub xauth: String,
+    pub xauth: Word,
     /// `username=`.
     pub username: Option<String>,
     /// How it proves its identity: `secret`, `rsasig(RSASIG+RSASIG_v1_5)`, `null` …
-    pub auth: String,
+    pub auth: Word,
     /// `none`, `tls`.
-    pub autheap: String,
+    pub autheap: Word,
     /// `none`, `server`, `client`.
-    pub modecfg: String,
+    pub modecfg: Word,
     /// Its certificate's name.
     pub cert: Option<String>,
     /// Who must have issued its certificate.
     pub ca: Option<String>,
     /// `sendcert=`.
-    pub sendcert: String,
+    pub sendcert: Word,
 }
 
 /// IP-TFS settings (RFC 9347).

@@ -27,6 +27,10 @@ pub use sa::{ChildSaFacts, DeadlineFacts, IkeSaFacts, PendingFacts};
 pub use tree::{ActorFacts, ActorKind};
 
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// A word that is nearly always one of a few: a long listing has thousands of them.
+pub type Word = Cow<'static, str>;
 
 /// A fact of a listing. The daemon sends those of one kind together, in the order of this
 /// enum, connections sorted by name and states by connection and serial number.

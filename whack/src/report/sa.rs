@@ -1,5 +1,6 @@
 //! IKE and Child SAs.
 
+use super::Word;
 use serde::{Deserialize, Serialize};
 
 /// Something that is going to happen to an SA.
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct DeadlineFacts {
     /// What: `REKEY`, `REPLACE`, `LIVENESS`, `RETRANSMIT`, `DISCARD`, `EXPIRE`,
     /// `NAT_KEEPALIVE`.
-    pub event: String,
+    pub event: Word,
     /// In how many seconds.
     pub in_s: u64,
 }
@@ -26,9 +27,9 @@ pub struct IkeSaFacts {
     /// 1 or 2.
     pub ike_version: u8,
     /// Its state in a word: `ESTABLISHED_IKE_SA`.
-    pub state: String,
+    pub state: Word,
     /// The same in words: `established IKE SA`.
-    pub state_words: String,
+    pub state_words: Word,
     /// Whether it is established.
     pub established: bool,
     /// Whether we began it.
@@ -80,9 +81,9 @@ pub struct ChildSaFacts {
     /// 1 or 2.
     pub ike_version: u8,
     /// Its state in a word: `ESTABLISHED_CHILD_SA`.
-    pub state: String,
+    pub state: Word,
     /// The same in words: `established Child SA`.
-    pub state_words: String,
+    pub state_words: Word,
     /// Whether it carries traffic.
     pub established: bool,
     /// What is due, soonest first.
@@ -94,9 +95,9 @@ pub struct ChildSaFacts {
     /// Whether it waits for a computation or the kernel.
     pub busy: bool,
     /// `ESP`, `AH` or `IPCOMP`.
-    pub protocol: String,
+    pub protocol: Word,
     /// `tunnel` or `transport`.
-    pub mode: String,
+    pub mode: Word,
     /// Our address.
     pub local: String,
     /// The peer's address.

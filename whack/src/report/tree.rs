@@ -1,5 +1,6 @@
 //! The supervision tree.
 
+use super::Word;
 use serde::{Deserialize, Serialize};
 
 /// An actor of the tree: root, a service, a session or a client of the control socket.
@@ -13,7 +14,7 @@ pub struct ActorFacts {
     /// Its name: a service's, or a session's connection as logs show it.
     pub name: String,
     /// Its state: `running`, `established IKE SA`, `routed-tunnel` …
-    pub state: String,
+    pub state: Word,
     /// Since when it has been alive, or since its last restart.
     pub age_s: u64,
     /// How often its core was rebuilt (services, connections).

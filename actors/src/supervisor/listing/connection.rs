@@ -1,8 +1,8 @@
 //! Facts of connections.
 
 use super::{ConnectionView, Gathered};
-use pluto_connections::LiveStatus;
 use pluto_connections::proposal::{describe_child, list_ike};
+use pluto_connections::{Kind, LiveStatus};
 use pluto_whack::report::{ConnectionFacts, EndFacts};
 
 /// The facts of one.
@@ -13,7 +13,6 @@ pub(super) fn facts(view: &ConnectionView, g: &Gathered) -> ConnectionFacts {
     let status = view.connection.status(
         live.wishes,
         LiveStatus {
-            routing: live.routing.name().to_string(),
             negotiating_ike: live.negotiating_ike,
             established_ike: live.established_ike,
             established_child: live.established_child,
@@ -26,7 +25,12 @@ pub(super) fn facts(view: &ConnectionView, g: &Gathered) -> ConnectionFacts {
         template: status.template.map(|template| template.0),
         name: status.name,
         log_name: status.log_name,
-        connection_kind: format!("{:?}", status.kind).to_lowercase(),
+        connection_kind: match status.kind {
+            Kind::Permanent => "permanent",
+            Kind::Template => "template",
+            Kind::Instance => "instance",
+        }
+        .into(),
         aliases: status.aliases,
         oriented: status.oriented,
         local: end(status.local, status.updown),
@@ -35,7 +39,7 @@ pub(super) fn facts(view: &ConnectionView, g: &Gathered) -> ConnectionFacts {
             end(status.remote, updown)
         },
         interface: status.interface,
-        routing: status.live.routing,
+        routing: live.routing.name().into(),
         owner: serial(live.established_child),
         negotiating_ike_sa: serial(live.negotiating_ike),
         established_ike_sa: serial(live.established_ike),
@@ -46,7 +50,7 @@ pub(super) fn facts(view: &ConnectionView, g: &Gathered) -> ConnectionFacts {
         modecfgdns: status.config_dns,
         modecfgdomains: status.config_domains,
         modecfgbanner: status.config_banner,
-        policy: status.policy.split('+').map(ToString::to_string).collect(),
+        policy: status.policy,
         ike_life_s: status.ike_life,
         ipsec_life_s: status.ipsec_life,
         ipsec_max_bytes: status.ipsec_max_bytes.unwrap_or(1 << 63),
@@ -85,8 +89,8 @@ pub(super) fn facts(view: &ConnectionView, g: &Gathered) -> ConnectionFacts {
 
 fn end(end: pluto_connections::EndStatus, updown: Option<String>) -> EndFacts {
     EndFacts {
-        host: end.address.unwrap_or(end.host),
-        id: end.id,
+        host: end.address.unwrap_or(end.host).into(),
+        id: end.id.into(),
         id_kind: end.id_kind,
         nexthop: end.nexthop,
         selectors: end.selectors,

@@ -9,10 +9,7 @@ use pluto_whack::report::{ChildSaFacts, CounterFacts, DeadlineFacts, EventFacts,
 fn deadlines(all: &[(&'static str, Instant)], now: Instant) -> Vec<DeadlineFacts> {
     let mut facts: Vec<DeadlineFacts> = all
         .iter()
-        .map(|(event, at)| DeadlineFacts {
-            event: (*event).to_string(),
-            in_s: at.since(now).as_secs(),
-        })
+        .map(|(event, at)| DeadlineFacts { event: (*event).into(), in_s: at.since(now).as_secs() })
         .collect();
     facts.sort_by_key(|deadline| deadline.in_s);
     facts
@@ -28,8 +25,8 @@ pub(super) fn ike(view: &IkeView, g: &Gathered) -> IkeSaFacts {
         connection: summary.policy.log_name.to_string(),
         connection_serial: connection.0,
         ike_version: 2,
-        state: summary.state.to_string(),
-        state_words: summary.state_words.to_string(),
+        state: summary.state.into(),
+        state_words: summary.state_words.into(),
         established: summary.established,
         initiator: summary.initiator,
         initiator_spi: summary.spis.initiator.to_string(),
@@ -67,8 +64,8 @@ pub(super) fn larval(view: &IkeView, _: &Gathered) -> Vec<ChildSaFacts> {
             connection_serial: summary.policy.connection.0,
             ike_sa: Some(view.serial.0),
             ike_version: 2,
-            state: "LARVAL_CHILD_SA".to_string(),
-            state_words: words(child.state).to_string(),
+            state: "LARVAL_CHILD_SA".into(),
+            state_words: words(child.state).into(),
             local: summary.local.ip().to_string(),
             remote: summary.remote.ip().to_string(),
             remote_port: summary.remote.port(),
@@ -98,8 +95,8 @@ pub(super) fn child(view: &ChildView, g: &Gathered) -> ChildSaFacts {
         connection_serial: up.policy.connection.0,
         ike_sa: Some(parent.map_or(up.ike.0, |ike| ike.serial.0)),
         ike_version: 2,
-        state: "ESTABLISHED_CHILD_SA".to_string(),
-        state_words: "established Child SA".to_string(),
+        state: "ESTABLISHED_CHILD_SA".into(),
+        state_words: "established Child SA".into(),
         established: true,
         deadlines: match (known, parent) {
             (Some(child), Some(ike)) => deadlines(&child.deadlines, ike.live.now),
@@ -107,8 +104,8 @@ pub(super) fn child(view: &ChildView, g: &Gathered) -> ChildSaFacts {
         },
         newest,
         eroute_owner: newest,
-        protocol: up.protocol.to_string(),
-        mode: if up.mode == IpsecMode::Transport { "transport" } else { "tunnel" }.to_string(),
+        protocol: up.protocol.to_string().into(),
+        mode: if up.mode == IpsecMode::Transport { "transport" } else { "tunnel" }.into(),
         local: up.local.ip().to_string(),
         remote: up.remote.ip().to_string(),
         remote_port: up.remote.port(),
@@ -195,7 +192,7 @@ pub(super) fn events(g: &Gathered) -> Vec<EventFacts> {
         })
         .map(|(serial, name, deadline)| EventFacts {
             owner: format!("{name} {serial}"),
-            event: deadline.event,
+            event: deadline.event.into_owned(),
             in_s: deadline.in_s,
         })
         .collect();

@@ -8,7 +8,7 @@ pub(super) fn fixed(g: &Gathered) -> Vec<ActorFacts> {
     let plain = |actor: ActorKind, name: &str, restarts: u64| ActorFacts {
         actor,
         name: name.to_string(),
-        state: "running".to_string(),
+        state: "running".into(),
         age_s: g.uptime_s,
         restarts,
         ..ActorFacts::default()
@@ -32,7 +32,7 @@ pub(super) fn connection(view: &ConnectionView) -> ActorFacts {
         actor: ActorKind::Connection,
         serial: Some(view.connection.serial().0),
         name: view.connection.log_name().to_string(),
-        state: view.live.routing.name().to_string(),
+        state: view.live.routing.name().into(),
         age_s: view.age_s,
         restarts: u64::from(view.restarts),
         ..ActorFacts::default()
@@ -44,7 +44,7 @@ pub(super) fn ike(view: &IkeView) -> ActorFacts {
         actor: ActorKind::IkeSa,
         serial: Some(view.serial.0),
         name: view.live.summary.policy.log_name.to_string(),
-        state: view.live.summary.state_words.to_string(),
+        state: view.live.summary.state_words.into(),
         age_s: view.age_s,
         panics_survived: u64::from(view.live.panics),
         ..ActorFacts::default()
@@ -56,7 +56,7 @@ pub(super) fn child(view: &ChildView) -> ActorFacts {
         actor: ActorKind::ChildSa,
         serial: Some(view.serial.0),
         name: view.up.policy.log_name.to_string(),
-        state: "established Child SA".to_string(),
+        state: "established Child SA".into(),
         age_s: view.age_s,
         ..ActorFacts::default()
     }
