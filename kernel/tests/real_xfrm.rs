@@ -497,3 +497,45 @@ fn an_sa_pair_moves_to_other_ports_and_addresses_with_its_keys() {
         assert_eq!(ip("xfrm state"), "");
     }
 }
+
+#[test]
+fn an_sa_pair_moves_with_our_own_address_and_into_udp_and_out_of_it() {
+    let Some(mut kernel) = with_esp("moving with MOBIKE") else { return };
+    ip("address add 192.0.2.9/24 dev eth0");
+    let spi = kernel.allocate_spi(&request(2)).unwrap();
+    let spec = spec(2, 1, spi, 0xabcd);
+    kernel.install(&spec).unwrap();
+    let keys = said("aead");
+    let places = [
+        ("192.0.2.9:4500", "192.0.2.2:4500", false),
+        ("192.0.2.9:4500", "192.0.2.2:4500", true),
+        ("192.0.2.9:4500", "192.0.2.2:4501", true),
+        ("192.0.2.1:4500", "198.51.100.7:4500", true),
+        ("192.0.2.1:4500", "198.51.100.7:4500", false),
+        ("[2001:db8::1]:4500", "[2001:db8::2]:4500", false),
+        ("192.0.2.1:4500", "192.0.2.2:4500", false),
+    ];
+    for (local, remote, encapsulated) in places {
+        let (local, remote): (std::net::SocketAddr, std::net::SocketAddr) =
+            (local.parse().unwrap(), remote.parse().unwrap());
+        let to = SaMove { child: 2, connection: 1, local, remote, encapsulated };
+        kernel.move_sa(&to).unwrap();
+        let (here, there) = (local.ip(), remote.ip());
+        let mut both = [format!("src {here} dst {there}"), format!("src {there} dst {here}")];
+        both.sort();
+        assert_eq!(said("src"), both, "nothing is left where it was");
+        assert_eq!(said("aead"), keys);
+        assert_eq!(said("espinudp").len(), if encapsulated { 2 } else { 0 });
+        let policies = ip("xfrm policy list nosock");
+        let templates = policies.lines().filter(|line| line.contains("tmpl src"));
+        let expected =
+            [format!("tmpl src {here} dst {there}"), format!("tmpl src {there} dst {here}")];
+        for line in templates {
+            assert!(expected.iter().any(|one| line.trim().starts_with(one)), "{policies}");
+        }
+    }
+    kernel.remove(2).unwrap();
+    kernel.remove_policies(1).unwrap();
+    assert_eq!((ip("xfrm state").as_str(), ip("xfrm policy list nosock").as_str()), ("", ""));
+    assert!(kernel.ledger().children.is_empty());
+}
