@@ -2,8 +2,9 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
-use pluto_tests::tree::{NET_TO_NET, Pair, run, seconds};
-use pluto_whack::Request;
+use pluto_tests::tree::{NET_TO_NET, Pair, connection, run, seconds};
+use pluto_whack::report::Item;
+use pluto_whack::{Listing, Request};
 
 /// The peer is not told anything: it has lost its SAs.
 #[test]
@@ -52,6 +53,39 @@ fn counters_begin_anew_when_they_are_cleared() {
         pair.west.order(Request::Down { name: "tunnel".into() }).await;
         seconds(1).await;
         assert_eq!(pair.east.counter("total.ikev2.ike.finished").await, 1);
+        pair.end().await;
+    });
+}
+
+/// More than are asked at a time, and made text of at a time.
+#[test]
+fn a_long_listing_is_whole_and_in_order_as_facts_and_as_text() {
+    run(async {
+        let pair = Pair::new(603, NET_TO_NET).await;
+        for number in 0..600 {
+            let words = format!(
+                "left=192.0.2.1 right=192.0.2.2 leftid=@w{number} rightsubnet=10.9.{}.{}/32",
+                number / 200,
+                number % 200
+            );
+            pair.west.add(connection(&format!("c{number:03}"), &words)).await;
+        }
+        let listing = |text| Request::Listing { what: Listing::ConnectionStatus, name: None, text };
+        let names = pair.west.order(listing(false)).await.items.into_iter().filter_map(|item| {
+            if let Item::Connection(facts) = item { Some(facts.name) } else { None }
+        });
+        let expected: Vec<String> =
+            (0..600).map(|n| format!("c{n:03}")).chain(["tunnel".to_string()]).collect();
+        assert_eq!(names.collect::<Vec<_>>(), expected);
+        let text = pair.west.order(listing(true)).await.lines;
+        let serials = text.iter().filter(|line| line.contains(":   conn serial: $"));
+        let listed = serials.filter_map(|line| line.split('"').nth(1));
+        assert!(listed.eq(expected.iter()));
+        let total = "Total IPsec connections: loaded 601, routed 0, active 0";
+        assert_eq!(text.last().map(String::as_str), Some(total));
+        for name in &expected[..600] {
+            pair.west.order(Request::Delete { name: name.clone() }).await;
+        }
         pair.end().await;
     });
 }

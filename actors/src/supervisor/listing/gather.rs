@@ -1,11 +1,14 @@
 //! What a listing is made of, from everybody who knows it.
 
 use super::{ChildView, ConnectionView, Gathered, IkeView, Relations};
-use crate::supervisor::Supervisor;
+use crate::connection::ConnectionActor;
+use crate::ike_sa::IkeSaActor;
+use crate::supervisor::{IkeEntry, Supervisor};
+use actix::{Actor, Addr};
 use pluto_connections::{Connection, ConnectionSerial, SerialNo};
 use pluto_kernel::Counters;
 use pluto_messages::{
-    Asking, ConnectionDescription, DescribeConnection, DescribeIkeSa, DescribeKernel,
+    Answer, Asking, ConnectionDescription, DescribeConnection, DescribeIkeSa, DescribeKernel,
     DescribeListener, IkeSaDescription, ListSecrets, ReadManyCounters,
 };
 use pluto_whack::{DebugSet, Listing};
@@ -17,6 +20,40 @@ const COUNTERS_AT_ONCE: usize = 64;
 
 /// What the supervisor knows of a connection: also its debug classes, restarts and age.
 type Asked = (Arc<Connection>, DebugSet, u32, u64);
+
+/// Actors that are asked at a time: each takes a microsecond or two to answer, and others,
+/// who may have packets to handle, have their turn in between.
+const ASKED_AT_ONCE: usize = 256;
+
+/// Asks all of these, and makes views of the answers, in their order.
+async fn ask_all<A: Actor, K, T, V>(
+    mut to_ask: Vec<(Addr<A>, K)>,
+    ask: impl Fn(&Addr<A>, Answer<T>),
+    view: impl Fn(K, T) -> V,
+) -> Vec<V> {
+    let mut views = Vec::with_capacity(to_ask.len());
+    let mut rest = to_ask.drain(..);
+    loop {
+        let some: Vec<(Addr<A>, K)> = rest.by_ref().take(ASKED_AT_ONCE).collect();
+        if some.is_empty() {
+            return views;
+        }
+        let (asking, answers) = Asking::new(some.len());
+        for (place, (actor, _)) in some.iter().enumerate() {
+            ask(actor, asking.at(place));
+        }
+        drop(asking);
+        let mut answers = answers.await.unwrap_or_default();
+        answers.sort_unstable_by_key(|(place, _)| *place);
+        let mut asked = some.into_iter().map(|(_, asked)| asked).enumerate();
+        for (place, answer) in answers {
+            // Those before it have not answered.
+            if let Some((_, asked)) = asked.find(|(at, _)| *at == place) {
+                views.push(view(asked, answer));
+            }
+        }
+    }
+}
 
 /// What a listing needs.
 struct Needs {
@@ -106,24 +143,23 @@ impl Supervisor {
         let all = self.table.iter().filter(|connection| {
             wanted && only.is_none_or(|only| only.contains(&connection.serial()))
         });
-        let mut asked: Vec<Option<Asked>> = Vec::new();
-        let (asking, answers) = Asking::<ConnectionDescription>::new(self.connections.len());
-        for connection in all {
-            let Some(entry) = self.connections.get(&connection.serial()) else { continue };
-            entry.actor.addr.do_send(DescribeConnection(asking.at(asked.len())));
-            let age_s = now.since(entry.since).as_secs();
-            let debug = self.shell.log.classes_of(connection.serial());
-            asked.push(Some((Arc::clone(connection), debug, entry.restarts, age_s)));
-        }
-        drop(asking);
+        let to_ask: Vec<(Addr<ConnectionActor>, Asked)> = all
+            .filter_map(|connection| {
+                let entry = self.connections.get(&connection.serial())?;
+                let debug = self.shell.log.classes_of(connection.serial());
+                let age_s = now.since(entry.since).as_secs();
+                let asked = (Arc::clone(connection), debug, entry.restarts, age_s);
+                Some((entry.actor.addr.clone(), asked))
+            })
+            .collect();
         async move {
-            let mut answers = answers.await.unwrap_or_default();
-            answers.sort_unstable_by_key(|(place, _)| *place);
-            let view = |(place, live): (usize, _)| {
-                let (connection, debug, restarts, age_s) = asked.get_mut(place)?.take()?;
-                Some(ConnectionView { connection, live, debug, restarts, age_s })
+            let ask = |actor: &Addr<ConnectionActor>, answer| {
+                actor.do_send(DescribeConnection(answer));
             };
-            answers.into_iter().filter_map(view).collect()
+            let view = |(connection, debug, restarts, age_s), live: ConnectionDescription| {
+                ConnectionView { connection, live, debug, restarts, age_s }
+            };
+            ask_all(to_ask, ask, view).await
         }
     }
 
@@ -137,22 +173,15 @@ impl Supervisor {
         let all = self.ikes.iter().filter(|(_, entry)| {
             wanted && only.is_none_or(|only| only.contains(&entry.connection))
         });
-        let mut asked: Vec<(SerialNo, u64)> = Vec::new();
-        let (asking, answers) = Asking::<IkeSaDescription>::new(self.ikes.len());
-        for (&serial, entry) in all {
-            entry.actor.addr.do_send(DescribeIkeSa(asking.at(asked.len())));
-            asked.push((serial, now.since(entry.since).as_secs()));
-        }
-        drop(asking);
+        let asked = |(&serial, entry): (&SerialNo, &IkeEntry)| {
+            (entry.actor.addr.clone(), (serial, now.since(entry.since).as_secs()))
+        };
+        let mut to_ask: Vec<(Addr<IkeSaActor>, (SerialNo, u64))> = all.map(asked).collect();
+        to_ask.sort_unstable_by_key(|(_, (serial, _))| *serial);
         async move {
-            let answers = answers.await.unwrap_or_default();
-            let view = |(place, live): (usize, _)| {
-                let &(serial, age_s) = asked.get(place)?;
-                Some(IkeView { serial, live, age_s })
-            };
-            let mut views: Vec<IkeView> = answers.into_iter().filter_map(view).collect();
-            views.sort_unstable_by_key(|ike| ike.serial);
-            views
+            let ask = |actor: &Addr<IkeSaActor>, answer| actor.do_send(DescribeIkeSa(answer));
+            let view = |(serial, age_s), live: IkeSaDescription| IkeView { serial, live, age_s };
+            ask_all(to_ask, ask, view).await
         }
     }
 
