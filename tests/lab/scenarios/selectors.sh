@@ -1,5 +1,4 @@
 # Several subnets of each host in one Child SA, and after its replacement
-# pairs: libreswan-strongswan ours-ours ours-libreswan ours-strongswan libreswan-ours strongswan-ours
 . "$(dirname "$0")/../lab.sh"; net_pair
 SUITE=aes-gcm
 ESP[aes-gcm]='aes_gcm256;dh31' STRONGSWAN_ESP[aes-gcm]='aes256gcm16-x25519'
