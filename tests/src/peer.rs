@@ -184,6 +184,8 @@ pub struct Peer {
     pub answers: bool,
     /// Last answers of IKE SAs that are gone.
     pub farewells: Farewells,
+    /// Responders that never came to stand.
+    pub half_open: BTreeSet<SerialNo>,
     /// Where inner addresses come from.
     pub pools: AddressPools,
     /// Of which ranges.
@@ -320,6 +322,7 @@ impl Peer {
             log: Vec::new(),
             answers: true,
             farewells: Farewells::default(),
+            half_open: BTreeSet::new(),
             pools: AddressPools::default(),
             ranges: Vec::new(),
         }
@@ -359,6 +362,7 @@ impl Peer {
         let serial = self.serials.next_serial();
         let policy = Arc::new(self.ike.clone());
         let start = ResponderStart { serial, policy, request: datagram.clone() };
+        self.half_open.insert(serial);
         self.sas.insert(serial, IkeSa::responder(&start, &mut self.entropy));
         self.order(now, serial, Request::LocalAddresses(self.addresses()));
         self.input(now, serial, Input::Datagram(datagram))
@@ -427,6 +431,7 @@ impl Peer {
                 self.reports.push(Report::Down(child, reason, replaced_by));
             }
             Output::Established(established) => {
+                self.half_open.remove(&established.ike);
                 self.reports.push(Report::Established(established));
             }
             Output::Story(story) => {

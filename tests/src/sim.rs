@@ -28,6 +28,8 @@ pub struct Sim {
     /// Answers of jobs, kernels and others take up to so long.
     pub thinking: Duration,
     answers: BTreeMap<(Instant, u64), (usize, SerialNo, Input)>,
+    /// When each kernel has answered what it was asked so far.
+    answered: [Instant; 2],
     dice: Dice,
     steps: u64,
 }
@@ -54,6 +56,7 @@ impl Sim {
             peers: [west, east],
             thinking: Duration::ZERO,
             answers: BTreeMap::new(),
+            answered: [Instant::default(); 2],
             dice: Dice::new(seed ^ 0x7369_6d00),
             steps: 0,
         }
@@ -140,7 +143,12 @@ impl Sim {
         for (serial, input) in effects.answers {
             self.steps += 1;
             let thinking = self.dice.below(self.thinking.as_micros() as u64);
-            let at = now.after(Duration::from_micros(thinking));
+            let mut at = now.after(Duration::from_micros(thinking));
+            // A kernel answers one after the other.
+            if matches!(input, Input::KernelDone(_)) {
+                at = at.max(self.answered[host]);
+                self.answered[host] = at;
+            }
             self.answers.insert((at, self.steps), (host, serial, input));
         }
     }

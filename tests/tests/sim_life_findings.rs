@@ -10,6 +10,7 @@
 
 use pluto_connections::SerialNo;
 use pluto_states::Request;
+use pluto_tests::crossing::Crossing;
 use pluto_tests::net::{Faults, Nat};
 use pluto_tests::sim::{EAST, Sim, WEST};
 use std::net::{IpAddr, Ipv4Addr};
@@ -158,4 +159,39 @@ fn who_only_tells_of_a_further_address_stays_where_it_is() {
     let from_elsewhere = |sent: &&pluto_states::Datagram| sent.local.ip() == EAST_TOO;
     assert_eq!(sim.net.log[before..].iter().filter(from_elsewhere).count(), 0, "{}", sim.story());
     assert_agree(&sim, "told");
+}
+
+/// The response to west's rekeying is overtaken by east's rekeying of what that has made.
+#[test]
+fn rekeying_what_the_peer_does_not_know_yet_leaves_one_child_sa() {
+    let mut crossing = Crossing::established(Sim::calm(6));
+    let child = crossing.child(0);
+    crossing.order(0, Request::RekeyChild(child));
+    crossing.deliver(1);
+    let response = crossing.mail[0].pop_front().unwrap();
+    let new = crossing.peers[1].children().into_iter().max().unwrap();
+    crossing.order(1, Request::RekeyChild(new));
+    crossing.deliver(0);
+    crossing.mail[0].push_front(response);
+    crossing.wait(Duration::from_secs(200));
+    crossing.assert_agree(1, 1);
+    assert!(crossing.peers[0].logged("TEMPORARY_FAILURE"), "{}", crossing.story());
+}
+
+/// A host without an address rekeys its IKE SA: what replaces that has one when it has.
+#[test]
+fn an_ike_sa_that_was_made_while_its_host_was_stranded_is_not() {
+    for micros in (0..12_000).step_by(500) {
+        let mut sim = mobile(7);
+        sim.thinking = Duration::from_millis(3);
+        let serial = ike(&sim, 1);
+        sim.order(1, serial, Request::RekeyIke);
+        sim.run_for(Duration::from_millis(8));
+        sim.roam(0, &[]);
+        sim.run_for(Duration::from_micros(micros));
+        sim.roam(0, &[CAFE]);
+        sim.thinking = Duration::ZERO;
+        sim.run_for(Duration::from_secs(200));
+        assert_agree(&sim, &format!("{micros} microseconds"));
+    }
 }

@@ -444,12 +444,9 @@ impl ChildExchange {
             }
         }
         let Some(old) = self.replaces else { return };
-        if self.rekeys {
-            established.delete_child(cx, old, Cue::Replaced);
-        } else {
-            // The peer does not have it.
-            cx.child_down(old, DownReason::Replaced);
-        }
+        // Where the peer has said that it does not have it, it is told so all the same: it may
+        // have it by now.
+        established.delete_child(cx, old, Cue::Replaced);
     }
 
     /// The peer has refused.

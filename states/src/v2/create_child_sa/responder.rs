@@ -135,6 +135,13 @@ fn replaced(
             && child.up.as_ref().is_some_and(|up| up.spi_out == spi_out)
     };
     let Some(old) = cx.sa.children.iter().find(named).cloned() else {
+        // It may be what the peer has made for us, whose response is still on its way.
+        if let Some(Ours::Child(ours)) = &established.ours
+            && !ours.is_unsent()
+        {
+            let why = format!("a Child SA is being made, perhaps that with SPI {spi_out}");
+            return Err((notify(NotifyType::TEMPORARY_FAILURE), why));
+        }
         let not_found = Notify { notify_type: NotifyType::CHILD_SA_NOT_FOUND, ..rekeys.clone() };
         let why = format!("there is no Child SA with outbound SPI {spi_out}");
         return Err((Notify { data: Vec::new(), ..not_found }, why));

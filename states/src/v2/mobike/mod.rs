@@ -332,7 +332,14 @@ impl Established {
 
     /// Tells the peer where we are (RFC 4555, 3.5).
     fn update_addresses(&mut self, cx: &mut Cx<'_, '_>) -> Result<(), String> {
-        if !cx.sa.mobike.pending || cx.sa.mobike.stranded {
+        if cx.sa.mobike.stranded {
+            // What has replaced a stranded IKE SA is not told what the kernel answers to that.
+            if let Some(ours) = cx.sa.mobike.ours.clone() {
+                decides::addresses(cx, ours);
+            }
+            return Ok(());
+        }
+        if !cx.sa.mobike.pending {
             return Ok(());
         }
         cx.sa.mobike.pending = false;

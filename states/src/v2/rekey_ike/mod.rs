@@ -90,6 +90,9 @@ impl Candidate {
         common.postponed = std::mem::take(&mut cx.sa.postponed);
         let now = cx.now();
         let moved = std::mem::take(&mut cx.sa.tasks).into_iter().map(|task| (now, task));
+        if common.mobike.is_stranded() {
+            common.postponed.push((now, Task::UpdateAddresses));
+        }
         common.postponed.extend(moved.filter(|(_, task)| *task != Task::RekeyIke));
         common.postponed.extend(established.unfinished().map(|task| (now, task)));
         common.wanted = std::mem::take(&mut cx.sa.wanted);
