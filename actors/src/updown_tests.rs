@@ -1,6 +1,6 @@
 //! The updown service with the fake kernel and a fake runner, by virtual time.
 
-use super::{AT_ONCE, UpdownActor};
+use super::{AT_ONCE, UpdownActor, through};
 use crate::kernel::KernelActor;
 use crate::log::Log;
 use crate::watch;
@@ -257,4 +257,16 @@ fn real_scripts_run_on_the_daemons_runtime() {
         assert_eq!(done.output, ["up-client of c1"]);
         assert_eq!(done.outcome, Outcome::Exited(3));
     });
+}
+
+#[test]
+fn scripts_are_told_of_the_data_planes_device() {
+    let mut facts = facts(1, "10.2.0.0");
+    let before =
+        [("PLUTO_STACK", "xfrm"), ("PLUTO_NEXT_HOP", "192.0.2.254"), ("PLUTO_INTERFACE", "eth0")];
+    facts.environment = before.map(|(name, value)| (name.to_string(), value.to_string())).to_vec();
+    through(&mut facts, "ipsec0");
+    assert_eq!(facts.device.as_deref(), Some("ipsec0"));
+    let told: Vec<_> = facts.environment.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    assert_eq!(told, ["PLUTO_STACK=embedded", "PLUTO_INTERFACE=ipsec0"]);
 }
