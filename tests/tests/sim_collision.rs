@@ -37,6 +37,8 @@ enum Kind {
     NoPfs,
     /// As jobs.
     Jobs,
+    /// West begins with one that east does not want.
+    Invalid,
 }
 
 fn begun(seed: u64, kind: Kind, [west, east]: [Begin; 2]) -> Crossing {
@@ -45,10 +47,18 @@ fn begun(seed: u64, kind: Kind, [west, east]: [Begin; 2]) -> Crossing {
         match kind {
             Kind::Quick => {}
             Kind::NoPfs => peer.child.pfs = false,
+            Kind::Invalid => {
+                peer.ike.proposals = ike_proposals("aes_gcm256-sha2_256-dh31+dh19").into();
+            }
             Kind::Jobs => peer.ike.proposals = ike_proposals("aes_gcm256-sha2_256-dh14").into(),
         }
     }
     let mut crossing = Crossing::established(sim);
+    if let Kind::Invalid = kind {
+        let mut policy = crossing.peers[1].ike.clone();
+        policy.proposals = ike_proposals("aes_gcm256-sha2_256-dh19").into();
+        crossing.order(1, Request::BelongTo(Arc::new(policy)));
+    }
     for (host, begin) in [(0, west), (1, east)] {
         let child = crossing.child(host);
         let policy = Arc::new(crossing.peers[host].child.clone());
@@ -230,4 +240,22 @@ fn collision_of_rekey_ike_and_delete_ike_leaves_nothing() {
 #[test]
 fn collision_of_delete_ike_and_delete_ike_leaves_nothing() {
     collide_both_ways(DeleteIke, DeleteIke);
+}
+
+/// INVALID_KE_PAYLOAD to one of them, whose second request may come at any time.
+#[test]
+fn collision_of_rekeyings_with_an_invalid_ke_leaves_one() {
+    let mut corrected = 0;
+    // A connection has but one group for its Child SAs; so this is about IKE SAs.
+    for begin in [[RekeyIke; 2], [RekeyChild, RekeyIke], [RekeyIke, RekeyChild]] {
+        for seed in 0..60 {
+            let mut crossing = begun(seed, Kind::Invalid, begin);
+            crossing.slow = seed % 2 == 0;
+            let mut dice = Dice::new(seed);
+            crossing.deliver_all(|count| dice.below(count as u64) as usize);
+            corrected += usize::from(crossing.peers[1].logged("INVALID_KE_PAYLOAD"));
+            judge(crossing, begin);
+        }
+    }
+    assert!(corrected >= 60, "{corrected} met it");
 }
