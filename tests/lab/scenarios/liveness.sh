@@ -18,6 +18,7 @@ check "left initiates" init left t
 carried left
 
 check "traffic starts" traffic_start
+sleep 1.5                     # a question from before the traffic has its answer
 freeze right; sleep 8
 check_not "left does not give a peer up whose packets come" grep -E "$(ours_says dead)" "$W/left.log"
 thaw right
@@ -55,4 +56,22 @@ for what in state policy; do ip -n right xfrm $what flush; done
 check "left notices" says left dead
 check "nothing is left in the kernel of left" back_to left idle
 check "right starts again" up right
+
+# What comes up by traffic waits for traffic again.
+ns left sh -c 'echo 2 >/proc/sys/net/core/xfrm_acq_expires'
+first_packets() { local i; for i in 1 2 3 4 5; do ping_from left 2 && return; done; return 1; }
+check "left routes" route left t
+check "traffic brings it up" first_packets
+: >"$W/left.log"
+killed right; stale right
+for what in state policy; do ip -n right xfrm $what flush; done
+check "left notices" says left dead
+check_not "left has no SAs" kernel_shows left .
+check "left has its policy still" sh -c "ip -n left xfrm policy list nosock | grep 'src $LNET dst $RNET'"
+check "right starts again" up right
+check "traffic brings it up again" first_packets
+check "left terminates" term left t
+check "left unroutes" unroute left t
+for h in left right; do term $h t >/dev/null 2>&1; done
+nothing_installed "after unroute"
 both_stop
