@@ -80,6 +80,8 @@ pub(crate) struct Timers {
     pub(crate) stalled: Option<Instant>,
     /// Of the IKE SA itself.
     pub(crate) life: Life,
+    /// When an IKE SA that was replaced ends at the latest, whoever asks for its response.
+    pub(crate) lingers: Option<Instant>,
     pub(crate) keepalive: Option<Instant>,
     pub(crate) liveness: Option<Instant>,
 }

@@ -83,6 +83,8 @@ pub struct Net {
     pub largest: usize,
     /// Addresses that nothing reaches and nothing leaves.
     pub dead: Vec<IpAddr>,
+    /// Addresses that nothing leaves.
+    pub mute: Vec<IpAddr>,
     /// Translators.
     pub nats: Vec<Nat>,
     queue: BTreeMap<(Instant, u64), Datagram>,
@@ -95,16 +97,25 @@ impl Net {
     /// An empty one.
     #[must_use]
     pub fn new(seed: u64, faults: Faults) -> Self {
-        let (queue, log) = (BTreeMap::new(), Vec::new());
-        let (dice, largest) = (Dice::new(seed), usize::MAX);
-        Self { dice, faults, largest, dead: Vec::new(), nats: Vec::new(), queue, sent: 0, log }
+        Self {
+            dice: Dice::new(seed),
+            faults,
+            largest: usize::MAX,
+            dead: Vec::new(),
+            mute: Vec::new(),
+            nats: Vec::new(),
+            queue: BTreeMap::new(),
+            sent: 0,
+            log: Vec::new(),
+        }
     }
 
     /// Takes a datagram from its sender.
     pub fn send(&mut self, now: Instant, datagram: Datagram) {
         self.log.push(datagram.clone());
         let ends = [datagram.local.ip(), datagram.remote.ip()];
-        if ends.iter().any(|end| self.dead.contains(end)) {
+        let lost = ends.iter().any(|end| self.dead.contains(end));
+        if lost || self.mute.contains(&datagram.local.ip()) {
             return;
         }
         if datagram.bytes.len() > self.largest || self.dice.chance(self.faults.loss) {

@@ -195,3 +195,36 @@ fn an_ike_sa_that_was_made_while_its_host_was_stranded_is_not() {
         assert_agree(&sim, &format!("{micros} microseconds"));
     }
 }
+
+/// The response to a rekeying of the IKE SA is lost for longer than a replaced one lingers, and
+/// its request comes again and again.
+#[test]
+fn a_replaced_ike_sa_lingers_while_its_peer_asks_for_the_response() {
+    let mut sim = mobile(8);
+    let serial = ike(&sim, 1);
+    sim.order(1, serial, Request::RekeyIke);
+    sim.net.mute = vec![WEST];
+    sim.run_for(Duration::from_secs(150));
+    sim.net.mute.clear();
+    sim.run_for(Duration::from_secs(300));
+    assert_agree(&sim, "after 150 seconds without a response");
+    assert!(sim.peers[1].logged("initiator rekeyed IKE SA"), "{}", sim.story());
+}
+
+/// But not for ever: such a request proves nothing, anybody can send it again.
+#[test]
+fn a_replaced_ike_sa_ends_whoever_repeats_what_it_has_answered() {
+    let mut sim = mobile(9);
+    let (old, serial) = (ike(&sim, 0), ike(&sim, 1));
+    let before = sim.net.log.len();
+    sim.order(1, serial, Request::RekeyIke);
+    assert!(sim.run_until(Duration::from_secs(1), |sim| sim.net.log.len() > before));
+    let request = sim.net.log[before].clone();
+    sim.net.mute = vec![EAST];
+    for _ in 0..80 {
+        sim.inject(request.clone());
+        sim.run_for(Duration::from_secs(10));
+    }
+    assert!(sim.peers[0].logged("responder rekeyed IKE SA"), "{}", sim.story());
+    assert!(!sim.peers[0].sas.contains_key(&old), "{}", sim.story());
+}

@@ -6,6 +6,7 @@ use super::ike_auth::responder as auth_r;
 use super::ike_sa_init::responder as init_r;
 use super::informational::{self, protection_mut};
 use super::outbound;
+use super::rekey_ike;
 use super::state::State;
 use super::table::{self, MessageRole, Processor, Row, Waiting};
 use crate::common::Cx;
@@ -133,6 +134,7 @@ fn in_window(
                 return Err("it was answered before; only its first fragment is answered again");
             }
             outbound::peer_asks_again(cx);
+            rekey_ike::peer_asks_again(cx);
             cx.post(Path::of(datagram), &response);
             Err("it was answered before; the response was sent again")
         }

@@ -19,6 +19,17 @@ use pluto_wire::IkeSpis;
 use pluto_wire::numbers::ProtocolId;
 use pluto_wire::v2::Payload;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a replaced IKE SA waits for who repeats its request: longer than anybody does.
+const LINGERS_AT_MOST: Duration = Duration::from_secs(600);
+
+/// The peer has not got our response, and does not know yet that this IKE SA was replaced: would
+/// it be deleted now, the peer would take it for the end of all. Its pauses grow.
+pub(crate) fn peer_asks_again(cx: &mut Cx<'_, '_>) {
+    let timers = &mut cx.sa.timers;
+    timers.life.end = timers.lingers.or(timers.life.end);
+}
 
 /// An IKE SA that may take the place of the one that made it.
 #[derive(Debug, Clone)]
@@ -107,6 +118,7 @@ impl Candidate {
         let end = cx.now().after(REPLACED_LINGERS);
         cx.sa.timers = Timers {
             life: Life { rekey: None, end: Some(end) },
+            lingers: Some(cx.now().after(LINGERS_AT_MOST)),
             stalled: cx.sa.timers.stalled,
             ..Timers::default()
         };
