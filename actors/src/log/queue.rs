@@ -22,7 +22,7 @@ pub(super) trait Sink: Send + 'static {
     /// The operating system's.
     fn write(&mut self, record: &Record<'_>, values: &OwnedKVList) -> io::Result<()>;
 
-    /// Nothing more is there for now: what waits goes out.
+    /// Nothing more is there: what waits goes out.
     ///
     /// # Errors
     /// The operating system's.

@@ -27,6 +27,9 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// IKE SA: no longer than it takes the response to arrive.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
 
+/// Datagrams that wait at most, should the kernel not answer: a message in all its fragments.
+const MOST_HELD: usize = 64;
+
 /// A Child SA that only receives.
 #[derive(Debug, Clone)]
 pub(crate) struct Receiving {
@@ -65,7 +68,10 @@ impl ChangingOver {
         if self.children.is_empty() {
             return Some(datagram);
         }
-        self.held.push(datagram);
+        // What is too much is lost, as on any network: it is asked for, or sent, again.
+        if self.held.len() < MOST_HELD {
+            self.held.push(datagram);
+        }
         None
     }
 
@@ -176,4 +182,29 @@ pub(crate) fn installed(cx: &mut Cx<'_, '_>, child: SerialNo, result: Result<(),
     let Some(known) = known.map(|child| child.clone()) else { return };
     cx.child_story(&known, StoryEvent::ChildNotInstalled { fault });
     cx.enqueue(Task::DeleteChild(child, Cue::Requested));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_than_a_message_waits_for_a_kernel_that_does_not_answer() {
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 500));
+        let datagram = |octet: u8| Datagram {
+            local: address,
+            remote: address,
+            non_esp_marker: false,
+            bytes: vec![octet],
+        };
+        let mut idle = ChangingOver::default();
+        assert_eq!(idle.hold(datagram(0)), Some(datagram(0)));
+        let mut changing = ChangingOver { children: vec![SerialNo(2)], ..ChangingOver::default() };
+        for octet in 0..200 {
+            assert_eq!(changing.hold(datagram(octet)), None);
+        }
+        let first: Vec<Datagram> = (0..64).map(datagram).collect();
+        assert_eq!(changing.release(), first);
+        assert_eq!(changing.hold(datagram(0)), Some(datagram(0)));
+    }
 }
