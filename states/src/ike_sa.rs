@@ -346,9 +346,11 @@ fn is_due(deadline: Option<Instant>, now: Instant) -> bool {
 fn timer(cx: &mut Cx<'_, '_>, state: State) -> State {
     let now = cx.now();
     match cx.sa.window.overdue(now) {
-        Some(Overdue::Resend { exchange, message, shrunk, resends, wait }) => {
+        Some(Overdue::Resend { exchange, message, shrunk, resends, in_turn, wait }) => {
             cx.sa.fragments.shrunk |= shrunk;
-            mobike::try_another(cx, resends, state.looks_for_peer());
+            if in_turn {
+                mobike::try_another(cx, resends, state.looks_for_peer());
+            }
             cx.post(cx.sa.path, &message);
             cx.story(StoryEvent::Retransmitting { exchange, wait });
         }

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Times that one request is sent again at most, whatever the policy's times are.
 const MAX_RESENDS: u8 = 12;
 
+/// A request that was sent so long ago, and again, will hardly be answered any more.
+const LOST: Duration = Duration::from_secs(4);
+
 /// Both directions' message ids.
 #[derive(Debug, Clone)]
 pub(crate) struct Window {
@@ -32,6 +35,19 @@ struct Outstanding {
     due: Instant,
     delay: Duration,
     resends: u8,
+    /// When it went out last.
+    last: Instant,
+    /// In this wait the peer was heard, and the request put forward for that.
+    put_forward: PutForward,
+}
+
+/// See [`Window::peer_heard`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PutForward {
+    No,
+    /// It is due now; in its turn it would be later.
+    Due(Instant),
+    Done,
 }
 
 /// What a request's message id means.
@@ -49,8 +65,16 @@ pub(crate) enum Arrival {
 /// What time asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Overdue {
-    /// Send this again, which may have become smaller; then wait so long.
-    Resend { exchange: ExchangeType, message: Parcel, shrunk: bool, resends: u8, wait: Duration },
+    /// Send this again, which may have become smaller; then wait so long. `in_turn`: the peer
+    /// was not heard, and may have to be looked for.
+    Resend {
+        exchange: ExchangeType,
+        message: Parcel,
+        shrunk: bool,
+        resends: u8,
+        in_turn: bool,
+        wait: Duration,
+    },
     /// No response came.
     GiveUp { exchange: ExchangeType, waited: Duration, resends: u8 },
 }
@@ -96,6 +120,8 @@ impl Window {
             due: now.after(delay.min(policy.timeout)),
             delay,
             resends: 0,
+            last: now,
+            put_forward: PutForward::No,
         });
     }
 
@@ -122,6 +148,7 @@ impl Window {
         if let Some(request) = &mut self.outstanding {
             request.policy.timeout = until.since(request.sent);
             request.due = until;
+            request.put_forward = PutForward::No;
         }
     }
 
@@ -131,6 +158,22 @@ impl Window {
             let delay = (policy.interval / 2).max(Duration::from_millis(1));
             (request.policy, request.delay, request.resends) = (policy, delay, 0);
             (request.sent, request.due) = (now, now);
+            request.put_forward = PutForward::No;
+        }
+    }
+
+    /// A new request of the peer's has come: it lives, and the way to it is open. What waits for
+    /// an answer, and was lost while the way was not, need not wait for its turn, which may be
+    /// minutes away, or the end of the IKE SA. Once in each wait, and beside it, so that the
+    /// waits grow as before (RFC 7296, 2.4).
+    pub(crate) fn peer_heard(&mut self, now: Instant) {
+        if let Some(request) = &mut self.outstanding
+            && request.put_forward == PutForward::No
+            && now.since(request.last) >= LOST
+            && request.due > now
+        {
+            request.put_forward = PutForward::Due(request.due);
+            request.due = now;
         }
     }
 
@@ -172,15 +215,28 @@ impl Window {
     pub(crate) fn overdue(&mut self, now: Instant) -> Option<Overdue> {
         let request = self.outstanding.as_mut().filter(|request| request.due <= now)?;
         let end = request.sent.after(request.policy.timeout);
-        if now >= end || request.resends >= MAX_RESENDS {
+        let last_wait = request.resends >= MAX_RESENDS;
+        if now >= end || (last_wait && !matches!(request.put_forward, PutForward::Due(_))) {
             let (exchange, resends) = (request.exchange, request.resends);
             let waited = now.since(request.sent);
             self.outstanding = None;
             return Some(Overdue::GiveUp { exchange, waited, resends });
         }
-        request.resends = request.resends.saturating_add(1);
-        request.delay = request.delay.saturating_mul(2);
-        request.due = now.after(request.delay).min(end);
+        let in_turn = match request.put_forward {
+            PutForward::Due(turn) => {
+                request.due = turn;
+                request.put_forward = PutForward::Done;
+                false
+            }
+            PutForward::No | PutForward::Done => {
+                request.resends = request.resends.saturating_add(1);
+                request.delay = request.delay.saturating_mul(2);
+                request.due = now.after(request.delay).min(end);
+                request.put_forward = PutForward::No;
+                true
+            }
+        };
+        request.last = now;
         let smaller = request.message.smaller.take();
         let shrunk = smaller.is_some();
         if let Some(smaller) = smaller {
@@ -191,6 +247,7 @@ impl Window {
             message: request.message.first.clone(),
             shrunk,
             resends: request.resends,
+            in_turn,
             wait: request.due.since(now),
         })
     }
@@ -229,6 +286,40 @@ mod tests {
         };
         assert_eq!(resent, [500, 1500, 3500, 7500, 15500]);
         assert_eq!(ended, (at(30_000), 5, Duration::from_secs(30)));
+        assert_eq!(window.deadline(), None);
+    }
+
+    #[test]
+    fn what_waits_is_sent_again_when_the_peer_is_heard_once_in_each_wait() {
+        let mut window = Window::new();
+        window.request_sent(at(0), ExchangeType::IKE_AUTH, bytes(1), POLICY);
+        let resent = |window: &mut Window| {
+            let due = window.deadline().unwrap();
+            match window.overdue(due).unwrap() {
+                Overdue::Resend { message, resends, in_turn, .. } => {
+                    assert_eq!(message, bytes(1).first);
+                    (due.0.as_millis(), resends, in_turn)
+                }
+                Overdue::GiveUp { resends, .. } => (due.0.as_millis(), resends, true),
+            }
+        };
+        let turns: Vec<_> = (0..4).map(|_| resent(&mut window)).collect();
+        assert_eq!(turns, [(500, 1, true), (1500, 2, true), (3500, 3, true), (7500, 4, true)]);
+        // The answer may still be on its way.
+        window.peer_heard(at(11_499));
+        assert_eq!(window.deadline(), Some(at(15_500)));
+        window.peer_heard(at(11_500));
+        assert_eq!(resent(&mut window), (11_500, 4, false));
+        window.peer_heard(at(15_500));
+        assert_eq!(resent(&mut window), (15_500, 5, true));
+        // The last wait ends when it would have ended.
+        window.peer_heard(at(21_000));
+        window.peer_heard(at(22_000));
+        assert_eq!(resent(&mut window), (21_000, 5, false));
+        window.peer_heard(at(29_000));
+        assert_eq!(resent(&mut window), (30_000, 5, true));
+        assert_eq!(window.deadline(), None);
+        window.peer_heard(at(31_000));
         assert_eq!(window.deadline(), None);
     }
 

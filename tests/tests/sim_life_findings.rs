@@ -178,6 +178,42 @@ fn rekeying_what_the_peer_does_not_know_yet_leaves_one_child_sa() {
     assert!(crossing.peers[0].logged("TEMPORARY_FAILURE"), "{}", crossing.story());
 }
 
+/// Twelve times running west's request was lost, and the next pause is longer than what is left
+/// for rekeying the IKE SA. East is heard all the while, so it can be asked.
+#[test]
+fn a_lost_request_does_not_outlast_the_ike_sa_while_the_peer_is_heard() {
+    let mut sim = Sim::calm(10);
+    sim.peers[0].ike.retransmit.timeout = Duration::from_secs(3600);
+    sim.peers[0].ike.lifetimes.life = Duration::from_secs(2000);
+    let mut crossing = Crossing::established(sim);
+    let west = crossing.ike(0);
+    crossing.wait(Duration::from_secs(400));
+    crossing.order(0, Request::Liveness);
+    for n in 1..=12 {
+        assert_eq!(crossing.mail[1].len(), 1, "{n}{}", crossing.story());
+        crossing.lose(1);
+        while n < 12 && crossing.mail[1].is_empty() {
+            let (at, serial) = crossing.peers[0].deadline().unwrap();
+            assert_eq!(serial, west);
+            crossing.now = at;
+            crossing.wake(0, west);
+        }
+    }
+    let asks = |crossing: &Crossing| {
+        let sas = crossing.peers[0].sas.values();
+        let deadlines = sas.flat_map(|sa| sa.summary().deadlines);
+        deadlines.filter(|(name, _)| *name == "RETRANSMIT").map(|(_, at)| at).max()
+    };
+    assert!(asks(&crossing) > Some(crossing.now.after(Duration::from_secs(1000))));
+    crossing.wait(Duration::from_secs(10));
+    assert!(!crossing.peers[0].logged("initiator rekeyed IKE SA"), "{}", crossing.story());
+    crossing.order(1, Request::Liveness);
+    crossing.wait(Duration::from_secs(1));
+    assert_eq!(asks(&crossing), None, "{}", crossing.story());
+    crossing.assert_agree(1, 1);
+    assert!(crossing.peers[0].logged("initiator rekeyed IKE SA"), "{}", crossing.story());
+}
+
 /// A host without an address rekeys its IKE SA: what replaces that has one when it has.
 #[test]
 fn an_ike_sa_that_was_made_while_its_host_was_stranded_is_not() {

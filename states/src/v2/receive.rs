@@ -363,7 +363,11 @@ fn protection_of(state: &State) -> Option<&Protection> {
 fn heard(cx: &mut Cx<'_, '_>, path: &Path, role: MessageRole) {
     liveness::heard(cx);
     match role {
-        MessageRole::Request => roaming::requested_from(cx, path),
+        MessageRole::Request => {
+            roaming::requested_from(cx, path);
+            let now = cx.now();
+            cx.sa.window.peer_heard(now);
+        }
         MessageRole::Response => mobike::answered_on(cx, path),
     }
 }
