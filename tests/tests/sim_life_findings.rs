@@ -214,6 +214,26 @@ fn a_lost_request_does_not_outlast_the_ike_sa_while_the_peer_is_heard() {
     assert!(crossing.peers[0].logged("initiator rekeyed IKE SA"), "{}", crossing.story());
 }
 
+/// Both ask at the same moment whether the other lives: windows can be compared when nobody
+/// waits for an answer (RFC 7296, 2.3), and then they are equal.
+#[test]
+fn windows_differ_only_while_requests_are_on_their_way() {
+    let mut crossing = Crossing::established(Sim::calm(11));
+    (0..2).for_each(|host| crossing.order(host, Request::Liveness));
+    let ids = |crossing: &Crossing, host: usize| {
+        let ike = crossing.ike(host);
+        crossing.peers[host].sas[&ike].summary().message_ids
+    };
+    let turned = |(next, expected)| (expected, next);
+    for _ in 0..2 {
+        assert_ne!(ids(&crossing, 0), turned(ids(&crossing, 1)), "{}", crossing.story());
+        let waiting = crossing.mail.iter().position(|mail| !mail.is_empty()).unwrap();
+        crossing.deliver(waiting);
+    }
+    crossing.deliver_all(|_| 0);
+    crossing.assert_agree(1, 1);
+}
+
 /// A host without an address rekeys its IKE SA: what replaces that has one when it has.
 #[test]
 fn an_ike_sa_that_was_made_while_its_host_was_stranded_is_not() {

@@ -235,6 +235,8 @@ fn finish(mut sim: Sim) {
     sim.run_for(Duration::from_secs(4000));
     revive(&mut sim);
     sim.run_for(Duration::from_secs(60));
+    // Both may ask at this very moment whether the other lives.
+    sim.settle();
     assert!(sim.tunnel_works(), "{}", sim.story());
     let windows = |host: usize| {
         let sas = sim.peers[host].sas.values().map(|sa| sa.summary());
@@ -245,6 +247,9 @@ fn finish(mut sim: Sim) {
     let turned = |(spi, (next, expected))| (spi, (expected, next));
     let east: Vec<_> = windows(1).into_iter().map(turned).collect();
     assert_eq!(windows(0), east, "windows{}", sim.story());
+    let deadlines = sim.peers.iter().flat_map(|p| p.sas.values()).map(|sa| sa.summary().deadlines);
+    let waiting = deadlines.flatten().find(|(name, _)| *name == "RETRANSMIT");
+    assert_eq!(waiting, None, "windows{}", sim.story());
     for ike in sim.peers[0].established() {
         sim.order(0, ike, Request::DeleteIke);
     }
@@ -277,7 +282,6 @@ fn rekeying_for_days_on_a_bad_network_never_leaves_two_or_none_for_long() {
         if std::panic::catch_unwind(|| live(seed, days)).is_err() {
             println!("seed {seed} failed; replay it with PLUTO_SEED={seed}");
             failed.push(seed);
-            assert!(failed.len() < 10, "seeds {failed:?} failed; the others were not tried");
         }
         if n % 500 == 499 {
             println!("{} seeds, {} failed", n + 1, failed.len());
