@@ -43,6 +43,8 @@ pub(crate) struct Child {
     pub(crate) protocol: ProtocolId,
     /// Inbound, once the kernel has reserved it.
     pub(crate) spi_in: Option<ChildSpi>,
+    /// Outbound, once the peer has told it.
+    pub(crate) spi_out: Option<ChildSpi>,
     pub(crate) up: Option<Arc<ChildUp>>,
     /// When it should be replaced by rekeying, and when it ends.
     pub(crate) life: Life,
@@ -55,8 +57,8 @@ impl Child {
     /// One that is being negotiated.
     pub(crate) fn larval(serial: SerialNo, policy: Arc<ChildPolicy>, protocol: ProtocolId) -> Self {
         let (state, life) = (ChildState::Larval, Life::default());
-        let (spi_in, up, replaced_by) = (None, None, None);
-        Self { serial, policy, state, protocol, spi_in, up, life, replaced_by }
+        let (spi_in, spi_out, up, replaced_by) = (None, None, None, None);
+        Self { serial, policy, state, protocol, spi_in, spi_out, up, life, replaced_by }
     }
 
     /// It stands, and nothing else stands for it.

@@ -1,6 +1,7 @@
 //! What an IKE SA has in every state, and what handlers do with it.
 
 use crate::child_sa::{Child, Life};
+use crate::children::Children;
 use crate::fragments::{Fragments, Outgoing, Parcel, Sizes};
 use crate::nat::{NatDetection, Path};
 use crate::protection::{Protection, SealError};
@@ -101,7 +102,7 @@ pub(crate) struct Common {
     pub(crate) timers: Timers,
     pub(crate) suite: Option<IkeSuite>,
     pub(crate) remote_id: Option<Arc<Id>>,
-    pub(crate) children: Vec<Child>,
+    pub(crate) children: Children,
     /// Those of them that do not send yet.
     pub(crate) receiving: Vec<Receiving>,
     /// Those that are about to send, and what waits for that.
@@ -146,7 +147,7 @@ impl Common {
             timers: Timers::default(),
             suite: None,
             remote_id: None,
-            children: Vec::new(),
+            children: Children::default(),
             receiving: Vec::new(),
             changing_over: ChangingOver::default(),
             wanted: Vec::new(),
@@ -181,7 +182,7 @@ impl Common {
             self.fragments.deadline(),
         ]
         .into_iter()
-        .chain(self.children.iter().map(|child| child.life.deadline()))
+        .chain([self.children.deadline()])
         .chain(self.receiving.iter().map(Receiving::deadline))
         .chain(self.postponed.iter().map(|(at, _)| Some(*at)))
         .flatten()
@@ -189,8 +190,13 @@ impl Common {
     }
 
     /// The Child SA with this serial number.
-    pub(crate) fn child(&mut self, serial: SerialNo) -> Option<&mut Child> {
-        self.children.iter_mut().find(|child| child.serial == serial)
+    pub(crate) fn child(&self, serial: SerialNo) -> Option<&Child> {
+        self.children.by_serial(serial)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn child_mut(&mut self, serial: SerialNo) -> Option<&mut Child> {
+        self.children.by_serial_mut(serial)
     }
 }
 
@@ -376,12 +382,12 @@ impl Cx<'_, '_> {
 
     /// Takes a Child SA out of the list and reports it as down.
     pub(crate) fn child_down(&mut self, serial: SerialNo, reason: DownReason) {
-        let Some(at) = self.sa.children.iter().position(|child| child.serial == serial) else {
+        if self.sa.child(serial).is_none() {
             return;
-        };
+        }
         outbound::old_goes(self, serial);
         outbound::never(self, serial);
-        let child = self.sa.children.remove(at);
+        let Some(child) = self.sa.children.remove(serial) else { return };
         self.kernel(match child.replaced_by {
             Some(_) => KernelRequest::RemoveReplaced(serial),
             None => KernelRequest::Remove(serial),

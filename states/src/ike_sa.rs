@@ -442,7 +442,7 @@ fn lives(cx: &mut Cx<'_, '_>, state: State) -> State {
         }
     }
     let mut due = Vec::new();
-    for child in &mut cx.sa.children {
+    cx.sa.children.for_each_due(now, |child| {
         if is_due(child.life.rekey, now) {
             child.life.rekey = None;
             due.push(Task::RekeyChild(child.serial));
@@ -452,7 +452,7 @@ fn lives(cx: &mut Cx<'_, '_>, state: State) -> State {
             let cue = if child.replaced_by.is_some() { Cue::Replaced } else { Cue::Expired };
             due.push(Task::DeleteChild(child.serial, cue));
         }
-    }
+    });
     for task in due {
         cx.enqueue(task);
     }

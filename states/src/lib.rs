@@ -23,6 +23,7 @@
 //! nothing after it; no state waits for ever, neither for the peer nor for its own side.
 
 mod child_sa;
+mod children;
 mod common;
 mod cookie;
 mod farewell;

@@ -48,7 +48,7 @@ pub(crate) fn mapping(cx: &mut Cx<'_, '_>, child: SerialNo, remote: SocketAddr) 
 
 /// The kernel's answer. An SA that cannot follow carries nothing any more.
 pub(crate) fn moved(cx: &mut Cx<'_, '_>, serial: SerialNo, result: Result<(), KernelFault>) {
-    let Some(child) = cx.sa.child(serial).map(|child| child.clone()) else { return };
+    let Some(child) = cx.sa.child(serial).cloned() else { return };
     let Err(fault) = result else {
         if let Some(up) = &child.up {
             cx.out.push(Output::Child(ChildEvent::Moved(Box::new(ChildUp::clone(up)))));

@@ -80,7 +80,7 @@ pub(crate) fn selectors(payload: &[TrafficSelector]) -> Vec<Selector> {
 pub(crate) fn begin(cx: &mut Cx<'_, '_>, policy: &Arc<ChildPolicy>) -> SerialNo {
     let serial = cx.env.serials.next_serial();
     let protocol = policy.proposals.protocol;
-    cx.sa.children.push(Child::larval(serial, Arc::clone(policy), protocol));
+    cx.sa.children.insert(Child::larval(serial, Arc::clone(policy), protocol));
     let connection = policy.connection;
     cx.out.push(Output::Child(ChildEvent::Started { child: serial, connection }));
     let path = mobike::settled_path(cx.sa);
@@ -365,7 +365,7 @@ pub(crate) fn install(
     };
     let (path, encapsulated) = (mobike::settled_path(cx.sa), cx.sa.nat.encapsulates());
     let ike = cx.sa.serial;
-    let Some(child) = cx.sa.child(serial) else { return Ok(()) };
+    let Some(child) = cx.sa.child_mut(serial) else { return Ok(()) };
     let spi_in = child.spi_in.unwrap_or(ChildSpi(0));
     let policy = Arc::clone(&child.policy);
     let (key_in, integ_key_in, key_out, integ_key_out) = if initiator {
@@ -373,6 +373,7 @@ pub(crate) fn install(
     } else {
         (keys.initiator_encr, keys.initiator_integ, keys.responder_encr, keys.responder_integ)
     };
+    child.spi_out = Some(settled.spi_out);
     child.up = Some(Arc::new(ChildUp {
         child: serial,
         ike,
@@ -425,7 +426,7 @@ pub(crate) fn install(
 pub(crate) fn up(cx: &mut Cx<'_, '_>, serial: SerialNo) {
     let (now, fuzz) = (cx.now(), fuzz(cx));
     let dpd = cx.sa.policy.dpd_delay.is_some();
-    let Some(child) = cx.sa.child(serial) else { return };
+    let Some(child) = cx.sa.child_mut(serial) else { return };
     let Some(up) = child.up.clone() else { return };
     let replaces = up.replaces;
     child.state = ChildState::Established;
@@ -435,7 +436,7 @@ pub(crate) fn up(cx: &mut Cx<'_, '_>, serial: SerialNo) {
     cx.out.push(Output::Child(ChildEvent::Up(Box::new(ChildUp::clone(&up)))));
     outbound::up(cx, serial);
     let elsewhere = outbound::stands_elsewhere(cx, serial);
-    match replaces.and_then(|old| cx.sa.child(old)) {
+    match replaces.and_then(|old| cx.sa.child_mut(old)) {
         Some(old) => {
             old.replaced(serial, now);
             let old = old.serial;
@@ -454,7 +455,7 @@ pub(crate) fn fuzz(cx: &mut Cx<'_, '_>) -> u16 {
 
 /// A larval Child SA has failed.
 pub(crate) fn failed(cx: &mut Cx<'_, '_>, serial: SerialNo, event: StoryEvent, reason: DownReason) {
-    if let Some(child) = cx.sa.child(serial).map(|child| child.clone()) {
+    if let Some(child) = cx.sa.child(serial).cloned() {
         cx.child_story(&child, event);
     }
     cx.child_down(serial, reason);

@@ -195,7 +195,7 @@ impl Established {
             return;
         }
         outbound::old_goes(cx, serial);
-        let Some(child) = cx.sa.child(serial) else { return };
+        let Some(child) = cx.sa.child_mut(serial) else { return };
         child.state = ChildState::Deleting;
         child.life = Life::default();
         let child = child.clone();
@@ -212,7 +212,7 @@ impl Established {
     /// A Child SA that the peer has installed, and we have not: it is down here, and a
     /// Delete says so there.
     pub(crate) fn disown(&mut self, cx: &mut Cx<'_, '_>, serial: SerialNo, reason: DownReason) {
-        let Some(child) = cx.sa.child(serial).map(|child| child.clone()) else { return };
+        let Some(child) = cx.sa.child(serial).cloned() else { return };
         cx.child_down(serial, reason);
         let Some(spi_in) = child.spi_in else { return };
         self.ours = Some(Ours::Telling);
@@ -236,7 +236,7 @@ impl Established {
         cx.sa.window.response_accepted();
         match self.ours.take() {
             Some(Ours::DeleteChild(serial, cue)) => {
-                if let Some(child) = cx.sa.child(serial).map(|child| child.clone()) {
+                if let Some(child) = cx.sa.child(serial).cloned() {
                     cx.child_story(&child, StoryEvent::ChildDeleted);
                 }
                 cx.child_down(serial, cue.reason());

@@ -4,7 +4,7 @@
 use super::ike_sa_init::notifications;
 use super::mobike;
 use super::state::State;
-use crate::child_sa::{Child, ChildState};
+use crate::child_sa::ChildState;
 use crate::common::Cx;
 use crate::nat::Path;
 use crate::protection::Protection;
@@ -93,13 +93,8 @@ fn delete_children(
         let Payload::Delete(delete) = payload else { continue };
         for spi in &delete.spis {
             let spi_out = ChildSpi(u32::from_be_bytes(*spi));
-            let named = |child: &&Child| {
-                child
-                    .up
-                    .as_ref()
-                    .is_some_and(|up| up.spi_out == spi_out && up.protocol == delete.protocol)
-            };
-            let Some(child) = cx.sa.children.iter().find(named).cloned() else {
+            let named = cx.sa.children.by_outbound(delete.protocol, spi_out);
+            let Some(child) = named.cloned() else {
                 cx.debug(format!("peer deletes {} {spi_out}, which is not here", delete.protocol));
                 unknown.push((delete.protocol, spi_out));
                 continue;
@@ -107,7 +102,7 @@ fn delete_children(
             cx.child_story(&child, StoryEvent::PeerDeletedChild { spi: spi_out });
             // RFC 7296, 1.4.1: when both Deletes cross, neither is answered with one.
             let crossing = child.state == ChildState::Deleting;
-            if let (Some((rival, ours)), Some(child)) = (heir, cx.sa.child(child.serial))
+            if let (Some((rival, ours)), Some(child)) = (heir, cx.sa.child_mut(child.serial))
                 && rival == child.serial
             {
                 child.replaced_by = Some(ours);

@@ -179,7 +179,7 @@ pub(crate) fn installed(cx: &mut Cx<'_, '_>, child: SerialNo, result: Result<(),
     }
     let Err(fault) = result else { return };
     let known = cx.sa.child(child).filter(|child| child.state == ChildState::Established);
-    let Some(known) = known.map(|child| child.clone()) else { return };
+    let Some(known) = known.cloned() else { return };
     cx.child_story(&known, StoryEvent::ChildNotInstalled { fault });
     cx.enqueue(Task::DeleteChild(child, Cue::Requested));
 }

@@ -119,7 +119,7 @@ pub(crate) fn replaced_by(
     let State::Established(established) = state else { return state };
     cx.sa.replaced_by = Some(ike);
     for (old, new) in children {
-        if let Some(child) = cx.sa.child(*old) {
+        if let Some(child) = cx.sa.child_mut(*old) {
             child.replaced_by = Some(*new);
         }
     }

@@ -84,7 +84,7 @@ impl Established {
 
     /// Asks again for what the peer has put off; its SPI is reserved already.
     pub(crate) fn ask_again(&mut self, cx: &mut Cx<'_, '_>, serial: SerialNo) {
-        let larval = |child: &&mut Child| child.state == ChildState::Larval;
+        let larval = |child: &&Child| child.state == ChildState::Larval;
         let Some(child) = cx.sa.child(serial).filter(larval) else { return };
         let policy = Arc::clone(&child.policy);
         self.begin(cx, serial, policy, None, false);
@@ -147,7 +147,7 @@ impl Established {
 }
 
 fn tell(cx: &mut Cx<'_, '_>, child: SerialNo, event: StoryEvent) {
-    if let Some(child) = cx.sa.child(child).map(|child| child.clone()) {
+    if let Some(child) = cx.sa.child(child).cloned() {
         cx.child_story(&child, event);
     }
 }
@@ -212,7 +212,7 @@ impl ChildExchange {
     ) -> State {
         match (result, &self.stage) {
             (KernelResult::Spi(serial, Ok(spi)), Stage::Spi) => {
-                if let Some(child) = cx.sa.child(serial) {
+                if let Some(child) = cx.sa.child_mut(serial) {
                     child.spi_in = Some(spi);
                 }
                 self.with_spi(&mut established, cx);
@@ -282,11 +282,11 @@ impl ChildExchange {
     }
 
     fn send(mut self: Box<Self>, established: &mut Established, cx: &mut Cx<'_, '_>) {
-        let Some(larval) = cx.sa.child(self.child).map(|child| child.clone()) else { return };
+        let Some(larval) = cx.sa.child(self.child).cloned() else { return };
         let Some(spi_in) = larval.spi_in else { return };
         let mut payloads = Vec::new();
         // The old one may have ended while we were preparing.
-        let old = self.replaces.and_then(|old| cx.sa.child(old)).map(|old| old.clone());
+        let old = self.replaces.and_then(|old| cx.sa.child(old)).cloned();
         if self.replaces.is_some() && !old.as_ref().is_some_and(Child::is_current) {
             return self.withdraw(cx);
         }
@@ -429,7 +429,7 @@ impl ChildExchange {
         {
             tell(cx, child, StoryEvent::RedundantChild { rival: rival.child, ours: true });
             outbound::never(cx, child);
-            if let Some(child) = cx.sa.child(child) {
+            if let Some(child) = cx.sa.child_mut(child) {
                 child.replaced_by = Some(rival.child);
             }
             return established.delete_child(cx, child, Cue::Replaced);
@@ -439,7 +439,7 @@ impl ChildExchange {
         if let Some(rival) = rival {
             outbound::never(cx, rival.child);
             tell(cx, rival.child, StoryEvent::RedundantChild { rival: child, ours: false });
-            if let Some(redundant) = cx.sa.child(rival.child) {
+            if let Some(redundant) = cx.sa.child_mut(rival.child) {
                 redundant.replaced(child, now);
             }
         }
@@ -570,7 +570,7 @@ impl ChildExchange {
 fn later(cx: &mut Cx<'_, '_>, old: SerialNo, why: String) {
     let now = cx.now();
     cx.out.push(Output::NotRekeyed(old, why));
-    if let Some(old) = cx.sa.child(old).filter(|old| old.is_current()) {
+    if let Some(old) = cx.sa.child_mut(old).filter(|old| old.is_current()) {
         old.life.rekey = try_again(now, old.life.end);
     }
 }

@@ -1,7 +1,7 @@
 //! CREATE_CHILD_SA for a Child SA, as who answers.
 
 use super::{Nonces, Ours, Theirs, ke_payload, methods, nonce};
-use crate::child_sa::{Child, ChildState};
+use crate::child_sa::ChildState;
 use crate::common::{Cx, MAX_CHILDREN};
 use crate::nat::Path;
 use crate::refusal::Refusal;
@@ -130,11 +130,8 @@ fn replaced(
         return Err((notify(NotifyType::CHILD_SA_NOT_FOUND), why));
     };
     let spi_out = ChildSpi(u32::from_be_bytes(spi));
-    let named = |child: &&Child| {
-        child.protocol == rekeys.protocol
-            && child.up.as_ref().is_some_and(|up| up.spi_out == spi_out)
-    };
-    let Some(old) = cx.sa.children.iter().find(named).cloned() else {
+    let named = cx.sa.children.by_outbound(rekeys.protocol, spi_out);
+    let Some(old) = named.cloned() else {
         // It may be what the peer has made for us, whose response is still on its way.
         if let Some(Ours::Child(ours)) = &established.ours
             && !ours.is_unsent()
@@ -276,7 +273,7 @@ impl ChildAnswer {
     ) -> State {
         match (result, std::mem::replace(&mut self.stage, Stage::Lookup(AskId(0)))) {
             (KernelResult::Spi(serial, Ok(spi)), Stage::Spi(promise)) => {
-                if let Some(child) = cx.sa.child(serial) {
+                if let Some(child) = cx.sa.child_mut(serial) {
                     child.spi_in = Some(spi);
                 }
                 self.agree(&mut established, cx, promise);

@@ -146,7 +146,7 @@ impl AwaitSpi {
     pub(crate) fn kernel_done(self: Box<Self>, cx: &mut Cx<'_, '_>, result: KernelResult) -> State {
         match result {
             KernelResult::Spi(child, Ok(spi)) if child == self.child => {
-                if let Some(child) = cx.sa.child(child) {
+                if let Some(child) = cx.sa.child_mut(child) {
                     child.spi_in = Some(spi);
                 }
                 send_request(cx, self.keyed, &self.auth, Some(child))
@@ -372,7 +372,7 @@ fn first_child(
     serial: SerialNo,
     response: &Response,
 ) -> Result<(), Rejected> {
-    let Some(child) = cx.sa.child(serial).map(|child| child.clone()) else { return Ok(()) };
+    let Some(child) = cx.sa.child(serial).cloned() else { return Ok(()) };
     let Some(payloads) = &response.child else {
         let exchange = ExchangeType::IKE_AUTH;
         let notify = response.error.unwrap_or(NotifyType::NO_PROPOSAL_CHOSEN);
@@ -419,7 +419,7 @@ fn settle(
     if settled.local_ts.is_empty() {
         return Err("its traffic selectors for us do not hold the address that it gave".into());
     }
-    if let Some(child) = cx.sa.child(serial) {
+    if let Some(child) = cx.sa.child_mut(serial) {
         child.policy = Arc::new(policy);
     }
     Ok(settled)
@@ -431,7 +431,7 @@ impl AwaitInstall {
         match result {
             KernelResult::Installed(serial, Ok(())) if serial == child => child::up(cx, child),
             KernelResult::Installed(serial, Err(fault)) if serial == child => {
-                if let Some(larval) = cx.sa.child(child).map(|child| child.clone()) {
+                if let Some(larval) = cx.sa.child(child).cloned() {
                     let event = StoryEvent::ChildNotInstalled { fault: fault.clone() };
                     cx.child_story(&larval, event);
                 }

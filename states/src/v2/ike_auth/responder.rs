@@ -436,7 +436,7 @@ impl AwaitResponderSpi {
         match result {
             KernelResult::Spi(child, Ok(spi)) if child == self.child => {
                 let Self { accepted, settled, reply, .. } = *self;
-                if let Some(child) = cx.sa.child(child) {
+                if let Some(child) = cx.sa.child_mut(child) {
                     child.spi_in = Some(spi);
                 }
                 let keyed = &accepted.keyed;

@@ -265,21 +265,21 @@ pub(crate) fn children_follow(cx: &mut Cx<'_, '_>) {
     let encapsulated = cx.sa.nat.encapsulates();
     let suspended = std::mem::take(&mut cx.sa.mobike.suspended);
     let (mut moves, mut stay, mut back) = (Vec::new(), Vec::new(), Vec::new());
-    for child in &mut cx.sa.children {
-        let Some(up) = &mut child.up else { continue };
+    cx.sa.children.for_each_mut(|child| {
+        let Some(up) = &mut child.up else { return };
         if (up.local, up.remote, up.encapsulated) == (local, remote, encapsulated) {
             back.extend(suspended.then(|| Box::new(ChildUp::clone(up))));
-            continue;
+            return;
         }
         // In transport mode the addresses are what is protected (RFC 4555, 1.1).
         if up.mode == IpsecMode::Transport {
             stay.push(child.serial);
-            continue;
+            return;
         }
         *up = Arc::new(ChildUp { local, remote, encapsulated, ..ChildUp::clone(up) });
         let connection = child.policy.connection;
         moves.push(ChildMove { child: child.serial, connection, local, remote, encapsulated });
-    }
+    });
     moves.into_iter().for_each(|to| cx.kernel(KernelRequest::Move(to)));
     back.into_iter().for_each(|up| cx.out.push(Output::Child(ChildEvent::Moved(up))));
     for child in stay {

@@ -94,9 +94,11 @@ impl Candidate {
     fn succeed(self, cx: &mut Cx<'_, '_>, established: &Established) {
         let (mut common, next) = self.begin(cx, established);
         common.children = std::mem::take(&mut cx.sa.children);
-        for up in common.children.iter_mut().filter_map(|child| child.up.as_mut()) {
-            Arc::make_mut(up).ike = self.serial;
-        }
+        common.children.for_each_mut(|child| {
+            if let Some(up) = &mut child.up {
+                Arc::make_mut(up).ike = self.serial;
+            }
+        });
         common.receiving = std::mem::take(&mut cx.sa.receiving);
         common.postponed = std::mem::take(&mut cx.sa.postponed);
         let now = cx.now();
