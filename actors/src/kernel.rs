@@ -11,9 +11,9 @@ use pluto_kernel::{
 };
 use pluto_messages::{
     AllocateSpi, ChangeRoutes, DescribeKernel, Escalated, Fault, FlushKernel, InstallInboundSa,
-    InstallOutboundSa, InstallSaPair, KernelAnswer, KernelDescription, KernelTells, ListAddresses,
-    MoveSaPair, ReadCounters, ReadManyCounters, RemoveReplacedSaPair, RemoveSaPair, RouteTo,
-    SetPolicies,
+    InstallOutboundSa, InstallSaPair, KernelAnswer, KernelDescription, KernelTells, LeaveSendingTo,
+    ListAddresses, MoveSaPair, ReadCounters, ReadManyCounters, RemoveReplacedSaPair, RemoveSaPair,
+    RouteTo, SetPolicies,
 };
 use pluto_states::{ChildInstall, KernelFault};
 use std::net::IpAddr;
@@ -173,6 +173,21 @@ impl Handler<RemoveReplacedSaPair> for KernelActor {
         ctx.run_later(REPLACED_LINGERS, move |actor, _| {
             // What cannot be removed is in the ledger, and what is not there is no error.
             let _ = actor.service.call(|core| core.remove(msg.0));
+        });
+    }
+}
+
+impl Handler<LeaveSendingTo> for KernelActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: LeaveSendingTo, _: &mut Self::Context) {
+        // What cannot be removed is in the ledger and goes with its other half.
+        let _ = self.service.call(|core| {
+            let sends = |other: &u64| core.ledger().outbound_of(*other).is_some();
+            match msg.others.iter().any(sends) {
+                true => core.remove_outbound(msg.child),
+                false => Ok(()),
+            }
         });
     }
 }

@@ -27,6 +27,9 @@ pub struct FakeSa {
     pub spec: Option<Arc<SaPairSpec>>,
     /// Octets and packets.
     pub traffic: (u64, u64),
+    /// The call that installed it, counted from 1: of several of a group, the one with the
+    /// highest number is what Linux sends by.
+    pub installed: usize,
 }
 
 #[derive(Debug)]
@@ -170,7 +173,8 @@ impl Model {
     }
 
     fn put(&mut self, sa: InstalledSa, spec: &Arc<SaPairSpec>) {
-        let fake = FakeSa { sa, spec: Some(Arc::clone(spec)), traffic: (0, 0) };
+        let installed = self.calls.len();
+        let fake = FakeSa { sa, spec: Some(Arc::clone(spec)), traffic: (0, 0), installed };
         self.sas.insert(name(&sa), fake);
     }
 
@@ -331,7 +335,8 @@ impl Kernel for FakeKernel {
             mark: None,
         };
         self.ledger.add_sa(request.child, sa);
-        model.sas.insert(name(&sa), FakeSa { sa, spec: None, traffic: (0, 0) });
+        let installed = model.calls.len();
+        model.sas.insert(name(&sa), FakeSa { sa, spec: None, traffic: (0, 0), installed });
         Ok(spi)
     }
 
@@ -356,6 +361,16 @@ impl Kernel for FakeKernel {
         }
         self.ledger.add_sa(spec.child, outbound);
         model.put(outbound, &Arc::new(spec.clone()));
+        Ok(())
+    }
+
+    fn remove_outbound(&mut self, child: u64) -> Result<(), KernelError> {
+        let mut model = self.tables.model();
+        model.enter("remove_outbound")?;
+        if let Some(outbound) = self.ledger.outbound_of(child) {
+            self.ledger.remove_sa(child, &outbound);
+            model.sas.remove(&name(&outbound));
+        }
         Ok(())
     }
 

@@ -237,6 +237,12 @@ impl Ledger {
         owned.is_some_and(|owned| owned.sas.iter().any(|sa| !sa.larval && sa.inbound == inbound))
     }
 
+    /// The SA by which a Child SA sends.
+    #[must_use]
+    pub fn outbound_of(&self, child: u64) -> Option<InstalledSa> {
+        self.children.get(&child)?.sas.iter().find(|sa| !sa.larval && !sa.inbound).copied()
+    }
+
     /// Strikes a Child SA out and tells what it had.
     pub fn take_child(&mut self, child: u64) -> Vec<InstalledSa> {
         let sas = self.children.get(&child).map(|owned| owned.sas.clone()).unwrap_or_default();

@@ -75,6 +75,13 @@ pub trait Kernel: std::fmt::Debug {
     /// See [`KernelError`]; the inbound SA and the policies stay as they are.
     fn install_outbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError>;
 
+    /// Removes the outbound SA of a Child SA: what goes out is sent by another one of its
+    /// group. What is not there is no error.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    fn remove_outbound(&mut self, child: u64) -> Result<(), KernelError>;
+
     /// Moves both SAs of a Child SA, with their keys and sequence numbers, and its
     /// connection's policies to other addresses or ports (RFC 7296, 2.23; RFC 4555).
     ///

@@ -110,6 +110,13 @@ impl Kernel for NoneKernel {
         Ok(())
     }
 
+    fn remove_outbound(&mut self, child: u64) -> Result<(), KernelError> {
+        if let Some(outbound) = self.ledger.outbound_of(child) {
+            self.ledger.remove_sa(child, &outbound);
+        }
+        Ok(())
+    }
+
     fn move_sa(&mut self, to: &SaMove) -> Result<(), KernelError> {
         self.ledger.move_child(to);
         Ok(())

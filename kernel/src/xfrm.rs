@@ -370,6 +370,13 @@ impl Kernel for XfrmKernel {
         Err(failed.error)
     }
 
+    fn remove_outbound(&mut self, child: u64) -> Result<(), KernelError> {
+        let Some(outbound) = self.ledger.outbound_of(child) else { return Ok(()) };
+        self.remove_sas(&[outbound])?;
+        self.ledger.remove_sa(child, &outbound);
+        Ok(())
+    }
+
     fn move_sa(&mut self, to: &SaMove) -> Result<(), KernelError> {
         let what = || format!("move the SAs of #{} to {}", to.child, to.remote);
         if to.local.is_ipv4() != to.remote.is_ipv4() || !self.ledger.is_installed(to.child) {

@@ -47,6 +47,17 @@ pub struct RemoveSaPair(pub u64);
 #[rtype(result = "()")]
 pub struct RemoveReplacedSaPair(pub u64);
 
+/// Remove the outbound SA of a Child SA at once if another one for the same traffic sends:
+/// of two the kernel takes the newest, which may be the one that is about to go.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct LeaveSendingTo {
+    /// The Child SA that goes.
+    pub child: u64,
+    /// Those that stand for the same traffic.
+    pub others: Vec<u64>,
+}
+
 /// Set or remove a connection's policies.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "KernelAnswer<()>")]

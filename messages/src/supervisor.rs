@@ -172,7 +172,12 @@ pub struct OrderSa {
 /// the old one.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
-pub struct ChildSaSuperseded(pub SerialNo);
+pub struct ChildSaSuperseded {
+    /// It goes.
+    pub child: SerialNo,
+    /// It stays.
+    pub by: SerialNo,
+}
 
 /// A connection has retired: forget it.
 #[derive(Debug, Clone, Message)]

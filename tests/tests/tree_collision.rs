@@ -4,7 +4,7 @@
 #![allow(clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use pluto_tests::crossing::Chooser;
-use pluto_tests::tree::{Fate, Pair, Sent, run, seconds};
+use pluto_tests::tree::{Fate, Host, Pair, Sent, run, seconds};
 use pluto_whack::Request;
 use pluto_wire::IkeSpi;
 use pluto_wire::numbers::ExchangeType;
@@ -44,12 +44,22 @@ fn orders() -> Vec<Vec<usize>> {
     }
 }
 
-/// Delivers in this order, 20 ms apart.
+/// Delivers in this order, 20 ms apart, and checks that who deletes one of two tunnels does not
+/// send by it any more: the peer may forget its end as soon as it hears of it.
 fn deliver_in_order(pair: &Pair, order: Vec<usize>) {
+    let kernels = [&pair.west, &pair.east].map(|host| (host.address, host.kernel.clone()));
+    let what = format!("{order:?}");
     let known: Rc<RefCell<Vec<IkeSpi>>> = Rc::default();
     let mut began = None;
     pair.wire.rule(move |sent| {
-        let Some((spi, message)) = place(sent) else { return Fate::Arrives };
+        let Some((spi, message)) = place(sent) else {
+            let kernel = kernels.iter().find(|(address, _)| *address == sent.from.ip());
+            let sending = kernel
+                .map_or(0, |(_, kernel)| kernel.sas().iter().filter(|sa| !sa.sa.inbound).count());
+            let request = sent.header().is_some_and(|header| !header.flags.is_response());
+            assert!(sending == 1 || !request, "{what}: {} sends by what it deletes", sent.from);
+            return Fate::Arrives;
+        };
         let began = *began.get_or_insert(sent.at);
         let mut known = known.borrow_mut();
         let which = known.iter().position(|known| *known == spi).unwrap_or_else(|| {
@@ -64,22 +74,33 @@ fn deliver_in_order(pair: &Pair, order: Vec<usize>) {
     });
 }
 
+/// Whether what `from` sends, by the newest of its SAs as Linux does it, is received.
+fn arrives(from: &Host, to: &Host) -> bool {
+    let sas = from.kernel.sas();
+    let sends = sas.iter().filter(|sa| !sa.sa.inbound).max_by_key(|sa| sa.installed);
+    let Some(by) = sends else { return false };
+    to.kernel.sas().iter().any(|sa| sa.sa.inbound && !sa.sa.larval && sa.sa.spi == by.sa.spi)
+}
+
 /// Both ends have the same one IKE SA with one Child SA, and there was always one since the
-/// first.
+/// first, by which packets arrived, but for the time of an exchange.
 async fn one_remains(pair: &Pair, what: &str) {
-    let mut had = false;
+    let (mut had, mut lost) = (false, 0);
     for _ in 0..300 {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let up = pair.west.tunnels() > 0 && pair.east.tunnels() > 0;
         assert!(up || !had, "{what}: none is left\n{}\n{}", pair.west.log, pair.east.log);
         had |= up;
+        let through = arrives(&pair.west, &pair.east) && arrives(&pair.east, &pair.west);
+        lost = if had && !through { lost + 1 } else { 0 };
+        assert!(lost < 3, "{what}: packets are lost\n{}\n{}", pair.west.log, pair.east.log);
     }
     for host in [&pair.west, &pair.east] {
         let census = host.census().await;
         let found = (census.ike_sas, census.child_sas, host.tunnels());
         assert_eq!(found, (1, 1, 1), "{what}\n{}\n{}", pair.west.log, pair.east.log);
     }
-    let spis = |host: &pluto_tests::tree::Host| {
+    let spis = |host: &Host| {
         let sas = host.kernel.sas();
         let mut spis: Vec<_> = sas.iter().map(|sa| (sa.sa.destination, sa.sa.spi)).collect();
         spis.sort();

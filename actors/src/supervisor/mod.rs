@@ -5,6 +5,7 @@
 //! several connections. Their relations are serial numbers in this table. Cleaning up is
 //! the survivor's: it depends on the table and the kernel's ledger, never on the corpse.
 
+mod children;
 mod commands;
 mod connections;
 mod crash;

@@ -1,8 +1,7 @@
-//! IKE SAs and Child SAs: how they start, what they tell, how they end.
+//! IKE SAs: how they start, what they tell, how they end.
 
 use super::totals::count;
-use super::{ChildEntry, IkeEntry, Supervisor};
-use crate::child_sa::ChildSaActor;
+use super::{IkeEntry, Supervisor};
 use crate::faults::Place;
 use crate::ike_sa::IkeSaActor;
 use crate::watch;
@@ -10,14 +9,11 @@ use actix::{Context, Handler};
 use pluto_connections::{ConnectionSerial, Encapsulation, IkePolicy, SerialNo};
 use pluto_kernel::KernelEvent;
 use pluto_messages::{
-    ChildCameUp, ChildExpired, ChildMoved, ChildSaNews, ChildSaSuperseded, ChildSuspended,
-    ChildWentDown, Exit, IkeNews, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, KernelTells,
-    LeaveIke, LifetimeOver, MappingChanged, NewResponder, Order, OrderSa, RemoveReplacedSaPair,
-    RemoveSaPair, SaNotRekeyed, StartIke, StartRefused, StartedIke, TrafficWaits, Who,
+    Exit, IkeNews, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, KernelTells, LeaveIke,
+    LifetimeOver, MappingChanged, NewResponder, Order, OrderSa, SaNotRekeyed, StartIke,
+    StartRefused, StartedIke, TrafficWaits, Who,
 };
-use pluto_states::{
-    ChildEvent, ChildUp, DownReason, Finish, IkeSa, Input, Request, ResponderStart,
-};
+use pluto_states::{ChildUp, DownReason, Finish, IkeSa, Input, Request, ResponderStart};
 use pluto_whack::codes;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -115,135 +111,6 @@ impl Supervisor {
         self.tell_connection(entry.connection, IkeNews::Ended(serial, finish));
         self.replace_crashed(serial);
         self.stopped_if_empty();
-    }
-
-    /// Child SAs of a connection that are up.
-    pub(super) fn stands(&self, connection: ConnectionSerial) -> &[SerialNo] {
-        self.connections.get(&connection).map_or(&[], |entry| entry.up.as_slice())
-    }
-
-    /// Whether another Child SA is for the same traffic as one that was up.
-    fn is_for_the_same(&self, one: &ChildEntry, other: SerialNo) -> bool {
-        let other = self.children.get(&other).and_then(|other| other.up.as_ref());
-        let both = one.up.as_ref().zip(other);
-        both.is_some_and(|(a, b)| a.local_ts == b.local_ts && a.remote_ts == b.remote_ts)
-    }
-
-    /// A Child SA has ended: its actor, its kernel SAs, its place in the table.
-    pub(super) fn child_down(
-        &mut self,
-        child: SerialNo,
-        reason: DownReason,
-        replaced_by: Option<SerialNo>,
-    ) {
-        let Some(entry) = self.children.remove(&child) else { return };
-        count(&mut self.totals.child.finished);
-        if let Some(actor) = &entry.actor {
-            actor.kill();
-        }
-        // What stands for the same, on whatever IKE SA, sends from now on, if it does not yet.
-        let mut others = Vec::new();
-        if let Some(connection) = self.connections.get_mut(&entry.connection) {
-            connection.up.retain(|other| *other != child);
-            others.clone_from(&connection.up);
-        }
-        others.retain(|other| self.is_for_the_same(&entry, *other));
-        let replaced = replaced_by.is_some() || !others.is_empty();
-        for other in others {
-            self.order(other, Request::Send(other));
-        }
-        if !self.shell.leave_state.get() {
-            match replaced {
-                true => self.shell.kernel.do_send(RemoveReplacedSaPair(child.0)),
-                false => self.shell.kernel.do_send(RemoveSaPair(child.0)),
-            }
-        }
-        if let Some(ike) = self.ikes.get_mut(&entry.ike) {
-            ike.children.retain(|other| *other != child);
-        }
-        self.watched_sa_ended(child, replaced_by);
-        self.tell_connection(entry.connection, ChildWentDown { child, reason, replaced_by });
-    }
-
-    pub(super) fn child_exited(&mut self, serial: SerialNo, exit: &Exit) {
-        // A Child SA's actor that ended without being told to: the SA is not to be trusted.
-        let Some(entry) = self.children.get_mut(&serial) else { return };
-        if matches!(exit, Exit::Panicked(_)) {
-            entry.actor = None;
-            let ike = entry.ike;
-            if let Some(ike) = self.ikes.get(&ike) {
-                ike.actor.addr.do_send(Order(Request::DeleteChild(serial)));
-            }
-        }
-    }
-
-    fn child_news(&mut self, ike: SerialNo, event: ChildEvent, ctx: &mut Context<Self>) {
-        match event {
-            ChildEvent::Started { child, connection } => {
-                count(&mut self.totals.child.started);
-                let since = self.shell.clock.now();
-                self.children
-                    .insert(child, ChildEntry { actor: None, ike, connection, up: None, since });
-                if let Some(entry) = self.ikes.get_mut(&ike) {
-                    entry.children.push(child);
-                }
-            }
-            ChildEvent::Up(up) => {
-                let up = Arc::new(*up);
-                let child = up.child;
-                count(&mut self.totals.child.established);
-                let Some(parent) = self.ikes.get(&ike) else { return };
-                let parent = parent.actor.addr.clone();
-                let (shell, facts) = (Rc::clone(&self.shell), Arc::clone(&up));
-                let actor = watch::spawn(
-                    Who::ChildSa(child),
-                    move |_| ChildSaActor::new(facts, parent, shell),
-                    Self::watcher(ctx),
-                );
-                let connection = up.policy.connection;
-                if let Some(entry) = self.children.get_mut(&child) {
-                    entry.actor = Some(actor);
-                    entry.connection = connection;
-                    entry.up = Some(Arc::clone(&up));
-                } else {
-                    let since = self.shell.clock.now();
-                    let entry = ChildEntry {
-                        actor: Some(actor),
-                        ike,
-                        connection,
-                        up: Some(Arc::clone(&up)),
-                        since,
-                    };
-                    self.children.insert(child, entry);
-                    if let Some(entry) = self.ikes.get_mut(&ike) {
-                        entry.children.push(child);
-                    }
-                }
-                if let Some(entry) = self.connections.get_mut(&connection) {
-                    entry.up.push(child);
-                }
-                if let Some(old) = up.replaces {
-                    self.watched_sa_rekeyed(old);
-                }
-                self.tell_connection(connection, ChildCameUp(up));
-            }
-            ChildEvent::Suspended { child, connection } => {
-                self.tell_connection(connection, ChildSuspended(child));
-            }
-            ChildEvent::Moved(up) => {
-                let up = Arc::new(*up);
-                let Some(entry) = self.children.get_mut(&up.child) else { return };
-                entry.up = Some(Arc::clone(&up));
-                if let Some(actor) = &entry.actor {
-                    actor.addr.do_send(crate::child_sa::Moved(Arc::clone(&up)));
-                }
-                let connection = entry.connection;
-                self.tell_connection(connection, ChildMoved(up));
-            }
-            ChildEvent::Down { child, reason, replaced_by, .. } => {
-                self.child_down(child, reason, replaced_by)
-            }
-        }
     }
 
     /// Sends an order to a state by its serial number; false: there is none.
@@ -510,14 +377,6 @@ impl Supervisor {
     }
 }
 
-impl Handler<ChildSaNews> for Supervisor {
-    type Result = ();
-    fn handle(&mut self, msg: ChildSaNews, ctx: &mut Self::Context) {
-        self.shell.faults.at(Place::Supervisor);
-        self.child_news(msg.ike, msg.event, ctx);
-    }
-}
-
 impl Handler<IkeSaSucceeded> for Supervisor {
     type Result = ();
 
@@ -624,33 +483,9 @@ impl Handler<OrderSa> for Supervisor {
     }
 }
 
-impl Handler<ChildSaSuperseded> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, msg: ChildSaSuperseded, _: &mut Self::Context) {
-        let Some(old) = self.children.get(&msg.0).filter(|_| self.settings.uniqueids) else {
-            return;
-        };
-        // With its last Child SA the IKE SA has nothing to live for either.
-        let alone = self.ikes.get(&old.ike).is_some_and(|ike| ike.children.len() == 1);
-        let request = if alone { Request::DeleteIke } else { Request::DeleteChild(msg.0) };
-        self.order(msg.0, request);
-    }
-}
-
 impl Handler<KernelTells> for Supervisor {
     type Result = ();
     fn handle(&mut self, msg: KernelTells, ctx: &mut Self::Context) {
         self.kernel_tells(msg.0, ctx);
-    }
-}
-
-impl Handler<ChildExpired> for Supervisor {
-    type Result = ();
-    fn handle(&mut self, msg: ChildExpired, _: &mut Self::Context) {
-        let ike = self.children.get(&msg.child).and_then(|child| self.ikes.get(&child.ike));
-        if let Some(ike) = ike {
-            ike.actor.addr.do_send(msg);
-        }
     }
 }

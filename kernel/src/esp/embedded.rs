@@ -487,6 +487,14 @@ impl Kernel for EmbeddedKernel {
         Ok(())
     }
 
+    fn remove_outbound(&mut self, child: u64) -> Result<(), KernelError> {
+        self.plane.parts.shared.change().sad.remove_outbound(child);
+        if let Some(outbound) = self.ledger.outbound_of(child) {
+            self.ledger.remove_sa(child, &outbound);
+        }
+        Ok(())
+    }
+
     fn move_sa(&mut self, to: &SaMove) -> Result<(), KernelError> {
         let mtu = self.plane.parts.sockets.path_mtu(to.local, to.remote);
         if !self.plane.parts.shared.change().sad.move_pair(to, mtu) {

@@ -366,9 +366,15 @@ impl Sad {
 
     /// Removes a Child SA's pair.
     pub(crate) fn remove(&mut self, child: u64) {
-        let Some((inbound, outbound)) = self.children.remove(&child) else { return };
+        self.remove_outbound(child);
+        let Some((inbound, _)) = self.children.remove(&child) else { return };
         self.inbound.remove(&inbound.spi);
-        let Some(outbound) = outbound else { return };
+    }
+
+    /// Removes the SA by which a Child SA sends.
+    pub(crate) fn remove_outbound(&mut self, child: u64) {
+        let had = self.children.get_mut(&child).and_then(|(_, outbound)| outbound.take());
+        let Some(outbound) = had else { return };
         if let Some(group) = self.outbound.get_mut(&outbound.group) {
             group.retain(|sa| sa.child != child);
             if group.is_empty() {
