@@ -10,6 +10,7 @@
 
 use pluto_states::{Input, KernelResult, Request};
 use pluto_tests::net::Nat;
+use pluto_tests::peer::Report;
 use pluto_tests::sim::{EAST, Sim, WEST};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -63,6 +64,52 @@ fn a_new_mapping_is_followed_by_the_ike_sa_and_its_tunnels() {
         assert_eq!(sim.net.log.len() - before, 2, "and are answered");
     }
     assert_eq!(tunnel_to(&sim, 0), (EAST, 4500).into());
+}
+
+/// The address stays, and the translator's port is another one: by IKE and by traffic.
+#[test]
+fn a_new_mapping_by_port_only_is_followed_in_both_families() {
+    let ips = ["192.0.2.1 192.0.2.2 198.51.100.7", "2001:db8::1 2001:db8::2 2001:db8:7::7"];
+    for (seed, ips) in (11..).zip(ips) {
+        let ips: Vec<IpAddr> = ips.split(' ').map(|ip| ip.parse().unwrap()).collect();
+        let (inside, server, outside) = (ips[0], ips[1], ips[2]);
+        let mut sim = Sim::calm(seed);
+        for (peer, address) in sim.peers.iter_mut().zip([inside, server]) {
+            (peer.address, peer.kernel.source) = (address, Some(address));
+        }
+        let mapping = |shift| vec![Nat { inside, outside, shift }];
+        sim.net.nats = mapping(10_000);
+        sim.initiate();
+        sim.settle();
+        assert!(sim.is_up(), "{}", sim.story());
+        assert_eq!(tunnel_to(&sim, 1), (outside, 14_500).into());
+        let moves = |sim: &Sim| {
+            let moved = |report: &&Report| matches!(report, Report::Moved(_));
+            sim.peers[1].reports.iter().filter(moved).count()
+        };
+
+        sim.net.nats = mapping(20_000);
+        check(&mut sim, 0);
+        assert_eq!(tunnel_to(&sim, 1), (outside, 24_500).into(), "{}", sim.story());
+        assert_eq!(moves(&sim), 1);
+
+        sim.net.nats = mapping(30_000);
+        let (ike, child) = (sim.peers[1].established()[0], sim.peers[1].children()[0]);
+        let remote = SocketAddr::from((outside, 34_500));
+        let told = Input::KernelDone(KernelResult::Mapping { child, remote });
+        let effects = sim.peers[1].input(sim.clock.now(), ike, told);
+        sim.carry_out(1, effects);
+        sim.settle();
+        assert_eq!(tunnel_to(&sim, 1), remote, "{}", sim.story());
+        assert_eq!(moves(&sim), 2);
+
+        // What follows goes there, is answered, and moves nothing.
+        let before = sim.net.log.len();
+        check(&mut sim, 1);
+        assert_eq!(sim.net.log.len() - before, 2, "{}", sim.story());
+        assert_eq!(moves(&sim), 2);
+        assert!(sim.is_up() && sim.peers[0].lost().is_empty(), "{}", sim.story());
+    }
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::expect_used, reason = "tests")]
 
-use pluto_tests::tree::{Host, Pair, Setup, connection, run, seconds};
+use pluto_tests::tree::{Host, Pair, Setup, connection, pass, run, seconds};
 use pluto_updown::Script;
 use pluto_whack::report::{AddressPoolFacts, Item};
 use pluto_whack::{Listing, Request};
+use std::time::Duration;
 
 const CLIENT: &str = "left=192.0.2.1 leftid=@road leftmodecfgclient=yes leftsubnet=0.0.0.0/0 \
     leftupdown=script right=192.0.2.2 rightid=@office rightsubnet=10.2.0.0/24";
@@ -76,6 +77,41 @@ fn updown_is_told_what_the_client_was_given() {
         ] {
             assert!(up.iter().any(|v| v == variable), "{variable}: {up:?}");
         }
+        pair.end().await;
+    });
+}
+
+/// `reauth=yes`: while both IKE SAs stand, the client has one address, and it stays the same.
+#[test]
+fn who_authenticates_anew_keeps_its_address_and_there_is_one_tunnel_all_the_while() {
+    run(async {
+        let [west, east] = Pair::setups(5);
+        let pair = Pair::bare(west, east).await;
+        let hourly = "reauth=yes ikelifetime=3600 rekeymargin=600 rekeyfuzz=0%";
+        pair.west.add(connection("tunnel", &format!("{CLIENT} {hourly}"))).await;
+        pair.east.add(connection("tunnel", SERVER)).await;
+        pair.establish().await;
+        let holder = pools(&pair.east).await.remove(0).lease[0].connection.clone();
+        let before = pair.west.runner.verbs().len();
+        for hour in 1..=3 {
+            pass(Duration::from_secs(49 * 60)).await;
+            for second in 0..120 {
+                seconds(1).await;
+                let log = &pair.east.log;
+                let at = format!("hour {hour}, second {second}\n{}\n{log}", pair.west.log);
+                assert!(pair.west.tunnels() >= 1 && pair.east.tunnels() >= 1, "{at}");
+                let pool = pools(&pair.east).await.remove(0);
+                assert_eq!((pool.in_use, pool.lease.len()), (1, 1), "{at}");
+                assert_eq!(pool.lease[0].address, "10.9.0.100/32", "{at}");
+                assert_eq!(pool.lease[0].connection, holder, "{at}");
+            }
+            pair.assert_up(1).await;
+            let replaced = pair.west.log.count("takes the place of IKE SA");
+            assert_eq!(replaced, hour, "{}", pair.west.log);
+        }
+        assert!(!pair.west.log.says("lease 10.9.0.101"), "{}", pair.west.log);
+        assert_eq!(pair.west.runner.verbs().len(), before, "nothing was routed anew");
+        assert!(!pair.east.log.says("superseded"), "{}", pair.east.log);
         pair.end().await;
     });
 }
