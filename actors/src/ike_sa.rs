@@ -15,7 +15,7 @@ use pluto_connections::{ConnectionSerial, SerialNo};
 use pluto_messages::{
     ChildExpired, ChildSaNews, ComputePskAuth, DatagramArrived, DescribeIkeSa, FindChildConnection,
     FindConnection, FindLease, IkeSaDescription, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded,
-    MappingChanged, Order, OrderSa, ReauthenticateIke, SaNotRekeyed,
+    IkeSaUprooted, MappingChanged, Order, OrderSa, ReauthenticateIke, SaNotRekeyed,
 };
 use pluto_states::{
     Ask, AskId, AskResult, Finish, IkeSa, Input, Instant, Job, JobResult, KernelRequest,
@@ -222,6 +222,7 @@ impl IkeSaActor {
             }
             Output::NotRekeyed(serial, why) => self.tell(SaNotRekeyed { serial, why }),
             Output::Reauthenticate(old) => self.tell(ReauthenticateIke(old)),
+            Output::Uprooted(old) => self.tell(IkeSaUprooted { ike: self.serial, old }),
             Output::Reauthenticated { old, children } => {
                 // Whoever carries them by now: the old one may have been rekeyed meanwhile.
                 let serial = children.first().map_or(old, |(child, _)| *child);

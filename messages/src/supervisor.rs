@@ -77,6 +77,16 @@ pub struct IkeSaSucceeded {
 #[rtype(result = "()")]
 pub struct ReauthenticateIke(pub Box<pluto_states::Reauthentication>);
 
+/// An IKE SA has lost its address and may not leave it; none: the address is back.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct IkeSaUprooted {
+    /// The IKE SA.
+    pub ike: SerialNo,
+    /// What is to be replaced.
+    pub old: Option<Box<pluto_states::Reauthentication>>,
+}
+
 /// The replacement of an SA has failed.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]

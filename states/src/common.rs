@@ -120,6 +120,8 @@ pub(crate) struct Common {
     pub(crate) reauthenticates: Option<Box<Predecessor>>,
     /// The IKE SA that has replaced this one.
     pub(crate) replaced_by: Option<SerialNo>,
+    /// Our address is gone, and it may not go to another one.
+    pub(crate) uprooted: bool,
     /// One request that came while a response was being processed.
     pub(crate) held: Option<Box<Datagram>>,
     pub(crate) tickets: u64,
@@ -157,6 +159,7 @@ impl Common {
             stands_elsewhere: false,
             reauthenticates: None,
             replaced_by: None,
+            uprooted: false,
             held: None,
             tickets: 0,
             suspected: None,

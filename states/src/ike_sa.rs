@@ -466,6 +466,9 @@ fn order(cx: &mut Cx<'_, '_>, state: State, request: Request) -> State {
     let words = state.words();
     match request {
         Request::LocalAddresses(ours) => {
+            if matches!(state, State::Established(_)) {
+                roaming::addresses(cx, &ours);
+            }
             mobike::addresses(cx, ours);
             go_on(cx, state)
         }

@@ -143,6 +143,10 @@ pub enum Output {
     /// Another IKE SA is to be made in the place of this one, from the beginning: start an
     /// [`crate::IkeSa::reauthenticating`].
     Reauthenticate(Box<crate::Reauthentication>),
+    /// The address that this IKE SA has is no more this host's, and it may not leave it: as soon
+    /// as the connection leads from another one, an [`crate::IkeSa::reauthenticating`] is to take
+    /// its place. None: the address is back.
+    Uprooted(Option<Box<crate::Reauthentication>>),
     /// It stands: to be told to the old one by [`Request::ReplacedBy`].
     Reauthenticated {
         /// The old one.

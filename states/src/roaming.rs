@@ -1,11 +1,13 @@
-//! A peer whose address changes, because its NAT has changed its mind (RFC 7296, 2.23).
+//! Addresses that change without MOBIKE: the peer's, because its NAT has changed its mind
+//! (RFC 7296, 2.23), and ours, which is the end of an IKE SA.
 
 use crate::common::{Cue, Cx, Task};
 use crate::nat::Path;
-use crate::v2::mobike::{PathStory, children_follow};
+use crate::v2::mobike::{PathStory, children_follow, suspend_children};
+use crate::v2::reauth;
 use crate::{ChildEvent, ChildUp, KernelFault, Output, StoryEvent};
 use pluto_connections::SerialNo;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// A request of the peer's came on this path. A responder goes where the peer comes from until
@@ -57,4 +59,28 @@ pub(crate) fn moved(cx: &mut Cx<'_, '_>, serial: SerialNo, result: Result<(), Ke
     };
     cx.child_story(&child, StoryEvent::ChildNotMoved { fault });
     cx.enqueue(Task::DeleteChild(serial, Cue::Requested));
+}
+
+/// This host has these addresses now. An IKE SA that is established and may not move waits, when
+/// its own is gone, until that is back, or until another IKE SA, made from the beginning from
+/// where the connection leads by then, stands in its place.
+pub(crate) fn addresses(cx: &mut Cx<'_, '_>, ours: &[IpAddr]) {
+    let local = cx.sa.path.local;
+    let gone = !ours.contains(&local.ip());
+    if cx.sa.mobike.is_agreed() || cx.sa.replaced_by.is_some() || gone == cx.sa.uprooted {
+        return;
+    }
+    cx.sa.uprooted = gone;
+    if gone {
+        cx.story(StoryEvent::Path(PathStory::Uprooted { local }));
+        suspend_children(cx);
+        let old = Box::new(reauth::replaceable(cx.sa));
+        return cx.out.push(Output::Uprooted(Some(old)));
+    }
+    cx.story(StoryEvent::Path(PathStory::Back { local }));
+    // What waits for an answer could not be sent.
+    let (now, retransmit) = (cx.now(), cx.sa.policy.retransmit);
+    cx.sa.window.begin_again(now, retransmit);
+    children_follow(cx);
+    cx.out.push(Output::Uprooted(None));
 }

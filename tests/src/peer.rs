@@ -153,6 +153,8 @@ pub enum Report {
     Finished(SerialNo, Finish),
     /// A replacement has failed.
     NotRekeyed(SerialNo, String),
+    /// The address of an IKE SA that may not leave it is gone, or is back.
+    Uprooted(bool),
     /// A keepalive went out.
     Keepalive(SocketAddr, SocketAddr),
 }
@@ -451,6 +453,7 @@ impl Peer {
                 answers.push((new, Input::Request(ours)));
                 answers.push((new, Input::Start));
             }
+            Output::Uprooted(old) => self.reports.push(Report::Uprooted(old.is_some())),
             Output::Reauthenticated { old, children } => {
                 // The old one may have been rekeyed meanwhile.
                 let first = children.first().map(|(child, _)| *child);

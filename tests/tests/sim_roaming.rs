@@ -153,6 +153,39 @@ fn without_a_nat_a_peer_does_not_move() {
     assert_eq!(tunnel_to(&sim, 1).ip(), WEST);
 }
 
+/// Without MOBIKE nobody can follow: it waits, and goes on when the address is back.
+#[test]
+fn an_ike_sa_whose_address_is_gone_says_so_once_and_goes_on_when_it_is_back() {
+    let mut sim = Sim::calm(7);
+    sim.initiate();
+    sim.settle();
+    assert!(sim.is_up(), "{}", sim.story());
+    let ike = sim.peers[0].established()[0];
+    let uprooted = |sim: &Sim| -> Vec<bool> {
+        let of = |report: &Report| match report {
+            Report::Uprooted(gone) => Some(*gone),
+            _ => None,
+        };
+        sim.peers[0].reports.iter().filter_map(of).collect()
+    };
+    for _ in 0..3 {
+        sim.roam(0, &[ELSEWHERE]);
+        sim.roam(0, &[]);
+        sim.run_for(Duration::from_secs(10));
+    }
+    assert_eq!(uprooted(&sim), [true], "{}", sim.story());
+    let suspended = |report: &&Report| matches!(report, Report::Suspended(_));
+    assert_eq!(sim.peers[0].reports.iter().filter(suspended).count(), 1);
+    sim.roam(0, &[ELSEWHERE, WEST]);
+    sim.settle();
+    assert_eq!(uprooted(&sim), [true, false], "{}", sim.story());
+    let moved = |report: &&Report| matches!(report, Report::Moved(_));
+    assert_eq!(sim.peers[0].reports.iter().filter(moved).count(), 1);
+    assert_eq!(sim.peers[0].established(), [ike]);
+    assert!(sim.is_up(), "{}", sim.story());
+    assert!(sim.peers[0].lost().is_empty());
+}
+
 #[test]
 fn a_replayed_request_from_elsewhere_moves_nothing() {
     let mut sim = behind_nat(5);

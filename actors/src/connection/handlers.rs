@@ -238,6 +238,9 @@ impl Handler<ChildCameUp> for ConnectionActor {
         let since = std::mem::replace(&mut self.child_since, now);
         // One that is down stays known until updown is done with it.
         let old = self.child.replace(Arc::clone(&up));
+        // Our address was gone, and it is from another one that this goes.
+        let replanted = self.routing == Routing::UnroutedTunnel
+            && old.as_ref().is_some_and(|old| old.ike != up.ike);
         if let Some(old) = old.filter(|old| self.forgetting != Some(old.child)) {
             self.meets(&old, &up, now.since(since), ctx);
             self.others.push(old.child);
@@ -250,6 +253,9 @@ impl Handler<ChildCameUp> for ConnectionActor {
         self.cancel_next_attempt(ctx);
         self.route(RoutingEvent::EstablishInbound, ctx);
         self.route(RoutingEvent::EstablishOutbound, ctx);
+        if replanted {
+            self.route(RoutingEvent::Resume, ctx);
+        }
         self.steps.push_back(Step::Release);
         self.work(ctx);
         if self.retiring {

@@ -239,7 +239,11 @@ impl Supervisor {
         }));
     }
 
-    pub(super) fn addresses_found(&mut self, addresses: Vec<LocalAddress>, _: &mut Context<Self>) {
+    pub(super) fn addresses_found(
+        &mut self,
+        addresses: Vec<LocalAddress>,
+        ctx: &mut Context<Self>,
+    ) {
         let addresses: Vec<LocalAddress> =
             addresses.into_iter().filter(|found| self.shell.listens_on(found)).collect();
         if let Some(listener) = &self.listener {
@@ -259,6 +263,7 @@ impl Supervisor {
         for ike in self.ikes.keys() {
             self.tell_addresses(*ike);
         }
+        self.replant_all(ctx);
     }
 
     /// An end is `%defaultroute`: asks the kernel which address that is today.
@@ -369,23 +374,23 @@ impl Handler<AddressesFound> for Supervisor {
 
 impl Handler<PeerResolved> for Supervisor {
     type Result = ();
-    fn handle(&mut self, msg: PeerResolved, _: &mut Self::Context) {
+    fn handle(&mut self, msg: PeerResolved, ctx: &mut Self::Context) {
         if let Some(changed) = self.table.set_name_address(msg.connection, &msg.name, msg.address) {
-            self.orient_again(changed);
+            self.orient_again(changed, ctx);
         }
     }
 }
 
 impl Handler<DefaultRouteFound> for Supervisor {
     type Result = ();
-    fn handle(&mut self, msg: DefaultRouteFound, _: &mut Self::Context) {
+    fn handle(&mut self, msg: DefaultRouteFound, ctx: &mut Self::Context) {
         // The source of a route through a tunnel is no address for the tunnel itself.
         if !self.local.is_empty() && !self.local.contains(&msg.source) {
             return;
         }
         if let Some(changed) = self.table.set_default_route(msg.connection, msg.source, msg.gateway)
         {
-            self.orient_again(changed);
+            self.orient_again(changed, ctx);
         }
     }
 }
@@ -393,7 +398,7 @@ impl Handler<DefaultRouteFound> for Supervisor {
 impl Supervisor {
     /// An address of a connection has become known: tells it, and those (it may be among
     /// them) whose orientation is another one now.
-    fn orient_again(&mut self, changed: Arc<Connection>) {
+    fn orient_again(&mut self, changed: Arc<Connection>, ctx: &mut Context<Self>) {
         let addresses = self.addresses.clone();
         let serial = changed.serial();
         self.tell_connection(serial, ConnectionChanged(changed));
@@ -401,6 +406,7 @@ impl Supervisor {
             let serial = changed.serial();
             self.tell_connection(serial, ConnectionChanged(changed));
         }
+        self.replant_all(ctx);
     }
 }
 

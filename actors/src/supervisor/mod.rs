@@ -16,6 +16,7 @@ mod reauth;
 mod sessions;
 mod totals;
 mod under_load;
+mod uprooted;
 mod watches;
 
 use crate::child_sa::ChildSaActor;
@@ -60,6 +61,8 @@ struct IkeEntry {
     since: Instant,
     /// It was told to end, or was replaced: nothing new is begun on it.
     ending: bool,
+    /// Its address is gone, and it may not leave it.
+    uprooted: Option<uprooted::Uprooted>,
     /// What it told when it ended; none when it panicked.
     finish: Option<pluto_states::Finish>,
 }
@@ -242,7 +245,10 @@ impl Handler<Exited> for Supervisor {
         }
         self.actor_line(msg.who, format_args!("actor ended: {:?}", msg.how));
         match msg.who {
-            Who::IkeSa(serial) => self.ike_exited(serial, &msg.how),
+            Who::IkeSa(serial) => {
+                self.ike_exited(serial, &msg.how);
+                self.successor_ended(serial, ctx);
+            }
             Who::ChildSa(serial) => self.child_exited(serial, &msg.how),
             Who::Connection(serial) => self.connection_exited(serial, &msg.how, ctx),
             Who::Listener => self.listener_exited(&msg.how, ctx),

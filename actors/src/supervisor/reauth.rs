@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 impl Supervisor {
     /// What the connection of a Child SA wants, and not what was made of that the last time.
-    fn wanted(&self, up: &ChildUp) -> Arc<ChildPolicy> {
+    pub(super) fn wanted(&self, up: &ChildUp) -> Arc<ChildPolicy> {
         let known = self.table.by_serial(up.policy.connection);
         let policies = known.map(|known| known.child_policies()).unwrap_or_default();
         let only = policies.first().filter(|_| policies.len() == 1);

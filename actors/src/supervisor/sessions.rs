@@ -25,7 +25,7 @@ const ADDRESSES_SETTLE: Duration = Duration::from_millis(50);
 const ROUTES_SETTLE: Duration = Duration::from_millis(500);
 
 /// Of connections that name no port of their own.
-const IKE_PORT: u16 = 500;
+pub(super) const IKE_PORT: u16 = 500;
 
 impl Supervisor {
     /// Starts the actor of an IKE SA.
@@ -57,6 +57,7 @@ impl Supervisor {
             children: Vec::new(),
             since: self.shell.clock.now(),
             ending: false,
+            uprooted: None,
             finish: None,
         };
         self.ikes.insert(serial, entry);
@@ -194,7 +195,7 @@ fn describe(exit: &Exit) -> String {
 impl Supervisor {
     /// A data plane that may not open raw sockets carries ESP in UDP only; one that may
     /// still carries it many times faster in UDP, unless the connection says no.
-    fn as_the_kernel_can(&self, policy: Arc<IkePolicy>) -> Arc<IkePolicy> {
+    pub(super) fn as_the_kernel_can(&self, policy: Arc<IkePolicy>) -> Arc<IkePolicy> {
         let wanted = match policy.encapsulation {
             Encapsulation::Yes => false,
             Encapsulation::No => self.settings.force_encapsulation,
@@ -323,6 +324,7 @@ impl Supervisor {
         let usable = self.ikes.iter().filter(|(_, ike)| {
             ike.established
                 && !ike.ending
+                && ike.uprooted.is_none()
                 && (ike.connection == connection.serial()
                     || self.table.by_serial(ike.connection).is_some_and(|other| same(other)))
         });

@@ -8,9 +8,10 @@ use super::state::State;
 use crate::child_sa::{Child, ChildState};
 use crate::common::{Common, Cx, Task};
 use crate::nat::Path;
-use crate::{ChildUp, Finish, IkeSa, Output, StoryEvent};
+use crate::{ChildUp, DownReason, Finish, IkeSa, Output, StoryEvent};
 use pluto_connections::{ChildPolicy, IkePolicy, Selector, SerialNo};
 use pluto_crypto::Entropy;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// An IKE SA that is to be replaced by another one from the beginning.
@@ -40,16 +41,37 @@ pub(crate) fn begin(cx: &mut Cx<'_, '_>) -> bool {
     if !cx.sa.policy.reauth || !cx.sa.initiator || cx.sa.replaced_by.is_some() {
         return false;
     }
-    // Should it come to nothing, it is tried again.
+    // Should it come to nothing, it is tried again; so it is where there is no way now.
     cx.sa.timers.life.rekey = try_again(cx.now(), cx.sa.timers.life.end);
-    let current = cx.sa.children.iter().filter(|child| child.is_current());
-    let children = current.filter_map(|child| child.up.clone()).collect();
-    let policy = IkePolicy { initial_contact: false, ..IkePolicy::clone(&cx.sa.policy) };
-    let (ike, policy, path) = (cx.sa.serial, Arc::new(policy), cx.sa.path);
+    if cx.sa.uprooted {
+        return true;
+    }
     cx.story(StoryEvent::Reauthenticating);
-    let wanted = Reauthentication { ike, children, policy, path };
+    let wanted = replaceable(cx.sa);
     cx.out.push(Output::Reauthenticate(Box::new(wanted)));
     true
+}
+
+/// The facts of an IKE SA in whose place another one may be made.
+pub(crate) fn replaceable(sa: &Common) -> Reauthentication {
+    let current = sa.children.iter().filter(|child| child.is_current());
+    let children = current.filter_map(|child| child.up.clone()).collect();
+    let policy = IkePolicy { initial_contact: false, ..IkePolicy::clone(&sa.policy) };
+    Reauthentication { ike: sa.serial, children, policy: Arc::new(policy), path: sa.path }
+}
+
+impl Reauthentication {
+    /// Our address that the old one has.
+    #[must_use]
+    pub fn local(&self) -> IpAddr {
+        self.path.local.ip()
+    }
+
+    /// The same between these addresses, as the connection wants it by now.
+    #[must_use]
+    pub fn between(&self, policy: Arc<IkePolicy>, local: SocketAddr, remote: SocketAddr) -> Self {
+        Self { policy, path: Path::between(local, remote), ..self.clone() }
+    }
 }
 
 impl IkeSa {
@@ -122,6 +144,13 @@ pub(crate) fn replaced_by(
         if let Some(child) = cx.sa.child_mut(*old) {
             child.replaced_by = Some(*new);
         }
+    }
+    if cx.sa.uprooted {
+        // Nothing can be said from where it was.
+        let words = "established IKE SA";
+        cx.story(StoryEvent::DeletingIke { state_words: words });
+        cx.finished(Finish::Deleted, &DownReason::Replaced);
+        return State::Finished;
     }
     if established.is_free(cx) {
         return established.delete(cx, Finish::Deleted);

@@ -289,7 +289,7 @@ pub(crate) fn children_follow(cx: &mut Cx<'_, '_>) {
 }
 
 /// What was routed by way of the address that is lost is so no more.
-fn suspend_children(cx: &mut Cx<'_, '_>) {
+pub(crate) fn suspend_children(cx: &mut Cx<'_, '_>) {
     if std::mem::replace(&mut cx.sa.mobike.suspended, true) {
         return;
     }

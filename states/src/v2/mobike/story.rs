@@ -28,6 +28,16 @@ pub enum PathStory {
         /// Where we were.
         local: SocketAddr,
     },
+    /// Our address is gone, and there is no MOBIKE.
+    Uprooted {
+        /// Where we were.
+        local: SocketAddr,
+    },
+    /// It is there again.
+    Back {
+        /// Where we are.
+        local: SocketAddr,
+    },
     /// The peer sees us elsewhere than before.
     MappingLost,
     /// There is no NAT any more.
@@ -66,6 +76,12 @@ impl fmt::Display for PathStory {
                 "MOBIKE: address {} is lost and no other one leads to the peer; waiting for one",
                 local.ip()
             ),
+            Self::Uprooted { local } => write!(
+                f,
+                "address {} is lost, and without MOBIKE the IKE SA cannot leave it",
+                local.ip()
+            ),
+            Self::Back { local } => write!(f, "address {} is back", local.ip()),
             Self::MappingLost => {
                 f.write_str("MOBIKE: the peer sees us at another address; updating")
             }
