@@ -267,6 +267,31 @@ fn a_replaced_ike_sa_lingers_while_its_peer_asks_for_the_response() {
     assert!(sim.peers[1].logged("initiator rekeyed IKE SA"), "{}", sim.story());
 }
 
+/// The response to a rekeying of the IKE SA is lost, and then west is elsewhere: on the new IKE SA
+/// it can tell nobody.
+#[test]
+fn who_moves_before_its_response_to_an_ike_rekey_arrives_says_so_on_the_old_ike_sa() {
+    for rekeys_child in [false, true] {
+        let mut sim = mobile(12);
+        let serial = ike(&sim, 1);
+        sim.net.mute = vec![WEST];
+        sim.order(1, serial, Request::RekeyIke);
+        sim.run_for(Duration::from_secs(5));
+        assert!(sim.peers[0].logged("responder rekeyed IKE SA"), "{}", sim.story());
+        if rekeys_child {
+            let (new, child) =
+                (*sim.peers[0].sas.keys().max().unwrap(), sim.peers[0].children()[0]);
+            sim.order(0, new, Request::RekeyChild(child));
+            sim.run_for(Duration::from_secs(5));
+        }
+        sim.roam(0, &[CAFE]);
+        sim.run_for(Duration::from_secs(20));
+        assert_agree(&sim, &format!("rekeys its child: {rekeys_child}"));
+        assert!(sim.peers[1].logged("initiator rekeyed IKE SA"), "{}", sim.story());
+        assert_eq!(sim.peers[1].lost(), []);
+    }
+}
+
 /// But not for ever: such a request proves nothing, anybody can send it again.
 #[test]
 fn a_replaced_ike_sa_ends_whoever_repeats_what_it_has_answered() {

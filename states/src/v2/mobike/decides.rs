@@ -144,11 +144,9 @@ fn go(cx: &mut Cx<'_, '_>, local: IpAddr, remote: IpAddr) {
 }
 
 /// The peer must be told where we are. To an address that is known to be the peer's traffic
-/// may go at once.
+/// may go at once. An IKE SA that was replaced tells it too: as long as our response has not
+/// reached the peer it knows no other, and looks for that response where we were.
 fn announce(cx: &mut Cx<'_, '_>) {
-    if cx.sa.replaced_by.is_some() {
-        return; // What has replaced it does.
-    }
     cx.sa.mobike.pending = true;
     cx.sa.mobike.surprises = 0;
     cx.enqueue(Task::UpdateAddresses);
