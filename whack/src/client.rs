@@ -11,6 +11,8 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 
+/// Octets that are read at a time, of a long answer.
+const MOST_READ: usize = 64 << 10;
 /// How much text is gathered before it is printed while more is coming.
 const PRINT_AT: usize = 64 << 10;
 
@@ -149,7 +151,8 @@ impl<'a> Answer<'a> {
 
     fn receive(&mut self, stream: &mut (impl Read + Write)) -> Result<u8, ClientError> {
         let mut lines = Lines::new(frame::MAX_REPLY);
-        let mut chunk = vec![0; 64 << 10];
+        // Most answers are a few lines; a long listing soon has more room.
+        let mut chunk = vec![0; 4 << 10];
         loop {
             let length = match stream.read(&mut chunk) {
                 Ok(length) => length,
@@ -162,8 +165,7 @@ impl<'a> Answer<'a> {
             }
             lines.push(chunk.get(..length).unwrap_or_default());
             while let Some(line) = lines.next_line().map_err(ClientError::Answer)? {
-                if let Some(text) = frame::decode_text(line) {
-                    self.text(&text)?;
+                if self.is_text(line)? {
                     continue;
                 }
                 let reply = frame::decode_reply(line).map_err(ClientError::Answer)?;
@@ -172,6 +174,9 @@ impl<'a> Answer<'a> {
                 }
             }
             self.print()?;
+            if length == chunk.len() && length < MOST_READ {
+                chunk = vec![0; MOST_READ];
+            }
         }
     }
 
@@ -213,6 +218,24 @@ impl<'a> Answer<'a> {
             self.print()?;
         }
         Ok(None)
+    }
+
+    /// The same without a copy of its own, where the line is one; false: it is another reply.
+    fn is_text(&mut self, line: &[u8]) -> Result<bool, ClientError> {
+        let before = self.buffer.len();
+        if !frame::append_text(line, &mut self.buffer) {
+            return Ok(false);
+        }
+        if self.document.is_some() {
+            self.buffer.truncate(before);
+            return Ok(true);
+        }
+        self.made = true;
+        render::sanitize_from(&mut self.buffer, before);
+        if self.buffer.len() >= PRINT_AT {
+            self.print()?;
+        }
+        Ok(true)
     }
 
     /// A piece of a listing that the daemon has made.

@@ -6,7 +6,6 @@
 use crate::{Reply, Request, request::PROTOCOL_VERSION};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 use std::fmt;
 
 /// Longest request in octets, without its line feed.
@@ -180,15 +179,43 @@ pub fn decode_reply(line: &[u8]) -> Result<Reply, FrameError> {
     })
 }
 
-/// The text of a line that is a [`Reply::Text`]; none when it is another reply, or is to be
-/// looked at by [`decode_reply`]. A long listing is nearly all such lines.
+/// Appends the text of a line that is a [`Reply::Text`]; false, with nothing appended, when
+/// it is another reply, or is to be looked at by [`decode_reply`]. A long listing is nearly
+/// all such lines: nothing is set aside for them but the room in `out`.
 #[must_use]
-pub fn decode_text(line: &[u8]) -> Option<Cow<'_, str>> {
-    let rest = line.strip_prefix(br#"{"reply":"text","text":"#)?.strip_suffix(b"}")?;
-    // What is not one JSON string is refused there.
-    #[derive(Deserialize)]
-    struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_slice::<Borrowed<'_>>(rest).ok().map(|text| text.0)
+pub fn append_text(line: &[u8], out: &mut String) -> bool {
+    let text = line.strip_prefix(br#"{"reply":"text","text":""#);
+    let Some(text) = text.and_then(|text| std::str::from_utf8(text.strip_suffix(b"\"}")?).ok())
+    else {
+        return false;
+    };
+    let before = out.len();
+    let whole = unescape(text, out).is_some();
+    if !whole {
+        out.truncate(before);
+    }
+    whole
+}
+
+/// What stands between the quotes of a JSON string; none where that is not so, or holds one of
+/// the rare escapes, whatever has been appended then.
+fn unescape(text: &str, out: &mut String) -> Option<()> {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr2(b'\\', b'"', rest.as_bytes()) {
+        let (plain, escape) = rest.split_at_checked(at)?;
+        out.push_str(plain);
+        let (_, after) = escape.split_at_checked(1).filter(|(first, _)| *first == "\\")?;
+        let (escaped, after) = after.split_at_checked(1)?;
+        out.push_str(match escaped {
+            "n" => "\n",
+            "t" => "\t",
+            "\"" | "\\" | "/" => escaped,
+            _ => return None,
+        });
+        rest = after;
+    }
+    out.push_str(rest);
+    Some(())
 }
 
 fn line(message: &impl Serialize) -> Vec<u8> {
@@ -243,7 +270,7 @@ impl Lines {
         let end = self
             .buffer
             .get(self.searched..)
-            .and_then(|rest| rest.iter().position(|&octet| octet == b'\n'))
+            .and_then(|rest| memchr::memchr(b'\n', rest))
             .map(|position| self.searched + position);
         let length = end.unwrap_or(self.buffer.len()) - self.start;
         if length > self.limit {

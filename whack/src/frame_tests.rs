@@ -101,15 +101,25 @@ fn garbage_is_refused() {
 
 #[test]
 fn text_is_read_with_the_shortest_way_or_the_other_one() {
-    for text in ["", "plain\n", "\"west\" \\ \u{1} é\n\n"] {
+    for (text, short) in
+        [("", true), ("plain\n", true), ("\"west\"\t\\ / é\n\n", true), ("\"west\" \u{1}", false)]
+    {
         let line = encode_reply(&Reply::text(text.into()));
         let line = line.strip_suffix(b"\n").unwrap();
-        assert_eq!(decode_text(line).as_deref(), Some(text));
+        let mut out = String::from("before ");
+        assert_eq!(append_text(line, &mut out), short);
+        assert_eq!(out, format!("before {}", if short { text } else { "" }));
         assert_eq!(decode_reply(line), Ok(Reply::text(text.into())));
     }
-    for other in [r#"{"reply":"line","code":0,"text":"x"}"#, r#"{"reply":"text","text":"x","y":1}"#]
-    {
-        assert_eq!(decode_text(other.as_bytes()), None);
+    for other in [
+        r#"{"reply":"line","code":0,"text":"x"}"#,
+        r#"{"reply":"text","text":"x","y":1}"#,
+        r#"{"reply":"text","text":"x","y":"z"}"#,
+        r#"{"reply":"text","text":"x\"}"#,
+        r#"{"reply":"text","text":"x\é"}"#,
+    ] {
+        let mut out = String::new();
+        assert!(!append_text(other.as_bytes(), &mut out) && out.is_empty(), "{other}");
     }
 }
 

@@ -270,6 +270,16 @@ pub fn sanitize(lines: &str, out: &mut String) {
     }
 }
 
+/// The same for what has been appended to `out` from octet `start` on.
+pub fn sanitize_from(out: &mut String, start: usize) {
+    let appended = out.get(start..).unwrap_or_default();
+    if !is_harmless(appended) {
+        let appended = appended.to_owned();
+        out.truncate(start);
+        sanitize(&appended, out);
+    }
+}
+
 /// Whether there is nothing but ASCII without control characters; other characters are
 /// looked at one by one.
 fn is_harmless(lines: &str) -> bool {
