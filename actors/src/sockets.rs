@@ -227,7 +227,8 @@ impl ActorFuture<Listener> for Reader {
             let read = this.open.socket.get_ref().recv_batch(|bytes, remote| {
                 listener.receive(local, remote, encapsulating, bytes);
             });
-            if read.is_err() {
+            // With room to spare nothing was left; what comes now makes it ready again.
+            if read.is_err() || read.is_ok_and(|count| count < IkeSocket::BATCH) {
                 ready.clear_ready();
             }
         }

@@ -149,7 +149,10 @@ async fn relay(
             gone = client_gone(read) => if gone { return false } else { continue },
         };
         let Some(reply) = reply else { break };
-        // What else is waiting goes with it: a long listing costs few system calls.
+        // Whoever is at work goes on first: an exchange costs few system calls, and its peer
+        // need not wait for whack to be told of it.
+        tokio::task::yield_now().await;
+        // What else is waiting goes with it.
         let mut batch = Vec::new();
         let mut next = Some(reply);
         while let Some(reply) = next {

@@ -3,7 +3,7 @@
 use crate::KernelError;
 use crate::error::refused;
 use crate::ledger::Direction;
-use crate::sys::{Slots, receive_batch, set_option};
+use crate::sys::{BATCH, Slots, receive_batch, set_option};
 use crate::xfrm::policy::socket_bypass;
 use nix::sys::socket::{MsgFlags, SockaddrStorage, sendmsg};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -43,6 +43,9 @@ pub struct IkeSocket {
 }
 
 impl IkeSocket {
+    /// Datagrams that [`IkeSocket::recv_batch`] takes at a time.
+    pub const BATCH: usize = BATCH;
+
     /// Binds to `local`. No address is shared with another socket: two IKE daemons on one
     /// host are a mistake, and said to be one here.
     ///
@@ -123,8 +126,8 @@ impl IkeSocket {
         &self.notes
     }
 
-    /// Gives up to 32 datagrams to `take`, with their senders, and tells how many there
-    /// were. With fewer than 32 there was nothing more.
+    /// Gives up to [`IkeSocket::BATCH`] datagrams to `take`, with their senders, and tells how
+    /// many there were. With fewer there was nothing more.
     ///
     /// # Errors
     /// `WouldBlock` when there is none; a fault of the socket.
