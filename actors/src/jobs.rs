@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 /// Who a job is for.
@@ -53,8 +53,9 @@ struct Queues {
 struct Shared {
     queues: Mutex<Queues>,
     wake: Condvar,
-    /// The most threads.
-    most: usize,
+    /// The most threads; not asked for before a second one is wanted, because the system takes
+    /// a dozen calls to tell.
+    most: LazyLock<usize, Box<dyn FnOnce() -> usize + Send>>,
 }
 
 /// The pool.
@@ -74,8 +75,23 @@ impl Jobs {
     /// time for; 0 runs every job at once, where it is given.
     #[must_use]
     pub fn new(threads: usize) -> Self {
-        let shared = Shared { queues: Mutex::default(), wake: Condvar::new(), most: threads };
-        Self { shared: (threads > 0).then(|| Arc::new(shared)) }
+        if threads == 0 { Self { shared: None } } else { Self::at_most(move || threads) }
+    }
+
+    /// The same with a thread for each processor, but one where there are four or more.
+    #[must_use]
+    pub fn for_processors() -> Self {
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        Self::at_most(move || match processors() {
+            few @ ..4 => few,
+            many => many.saturating_sub(1),
+        })
+    }
+
+    fn at_most(most: impl FnOnce() -> usize + Send + 'static) -> Self {
+        let most = LazyLock::new(Box::new(most) as Box<dyn FnOnce() -> usize + Send>);
+        let shared = Shared { queues: Mutex::default(), wake: Condvar::new(), most };
+        Self { shared: Some(Arc::new(shared)) }
     }
 
     /// Runs `job`; the future gives its result.
@@ -113,7 +129,7 @@ impl Jobs {
         }
         queue.push_back(task);
         let waiting = queues.high.len().saturating_add(queues.low.len());
-        if waiting <= queues.idle || queues.threads >= shared.most {
+        if waiting <= queues.idle || (queues.threads > 0 && queues.threads >= *shared.most) {
             shared.wake.notify_one();
             return;
         }

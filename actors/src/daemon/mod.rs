@@ -204,15 +204,6 @@ fn kernel_cores(
     })
 }
 
-fn threads(options: &PlutoOptions) -> usize {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    options.nhelpers.unwrap_or(if processors < 4 {
-        processors
-    } else {
-        processors.saturating_sub(1)
-    })
-}
-
 fn thresholds(options: &PlutoOptions) -> Thresholds {
     let cookies = match options.ddos_mode {
         DdosMode::Auto => options.ddos_ike_threshold,
@@ -229,7 +220,7 @@ fn serve(
     log: Log,
     readiness: Readiness,
 ) -> Result<ExitCode, Failure> {
-    let jobs = Jobs::new(threads(options));
+    let jobs = options.nhelpers.map_or_else(Jobs::for_processors, Jobs::new);
     let system = actix_rt::System::new();
     let status = system.block_on(async {
         let ports = Ports {
