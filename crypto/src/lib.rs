@@ -15,6 +15,7 @@ mod esp_cipher;
 mod ike_cipher;
 mod ke;
 mod keymat;
+mod libssl;
 mod mac;
 mod prf;
 mod secret;
