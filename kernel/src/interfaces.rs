@@ -5,6 +5,7 @@ use crate::error::refused;
 use crate::netlink::Netlink;
 use crate::netlink::read::{self, Fields, attributes};
 use crate::netlink::write::{CREATE, DUMP, EXCLUSIVE};
+use crate::sys::{interface_index, interface_name};
 use crate::{InterfaceAddress, Ledger};
 use rustc_hash::FxHashMap;
 use std::net::IpAddr;
@@ -52,6 +53,17 @@ impl Host {
     /// See [`Netlink::port`].
     pub(crate) fn port(&self) -> u32 {
         self.netlink.port()
+    }
+
+    /// Index of an interface, or errno.
+    pub(crate) fn index_of(&self, interface: &str) -> Result<u32, i32> {
+        interface_index(&self.netlink, interface)
+            .map_err(|error| error.raw_os_error().unwrap_or(libc::ENODEV))
+    }
+
+    /// Name of an interface, or its number where it has gone.
+    pub(crate) fn name_of(&self, index: u32) -> String {
+        interface_name(&self.netlink, index).unwrap_or_else(|_| format!("if{index}"))
     }
 
     /// Names of the interfaces that are up, by index.
@@ -158,7 +170,7 @@ impl Host {
             || found.borrow_mut().clear(),
         )?;
         for (index, address) in found.into_inner() {
-            let interface = name_of(index);
+            let interface = self.name_of(index);
             if ledger.add_address(address, &interface) {
                 self.remove_address(ledger, address, &interface)?;
             }
@@ -186,7 +198,7 @@ impl Host {
     ) -> Result<(), KernelError> {
         let verb = if kind == RTM_NEWADDR { "add" } else { "remove" };
         let what = || format!("{verb} address {address} on {interface}");
-        let index = index_of(interface).map_err(|errno| refused(what(), errno))?;
+        let index = self.index_of(interface).map_err(|errno| refused(what(), errno))?;
         let out = self.netlink.requests();
         out.begin(kind, flags);
         let family = crate::xfrm::attr::family(address);
@@ -266,19 +278,6 @@ fn read_ours(payload: &[u8]) -> Option<(u32, IpAddr)> {
         }
     };
     ours.then_some((index, address))
-}
-
-/// Index of an interface, or errno.
-pub(crate) fn index_of(interface: &str) -> Result<u32, i32> {
-    nix::net::if_::if_nametoindex(interface).map_err(|errno| errno as i32)
-}
-
-/// Name of an interface, or its number where it has gone.
-pub(crate) fn name_of(index: u32) -> String {
-    match nix::net::if_::if_indextoname(index) {
-        Ok(name) => name.to_string_lossy().into_owned(),
-        Err(_) => format!("if{index}"),
-    }
 }
 
 #[cfg(test)]

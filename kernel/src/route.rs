@@ -1,7 +1,7 @@
 //! Routes of this host, by rtnetlink.
 
 use crate::error::refused;
-use crate::interfaces::{Host, index_of, name_of};
+use crate::interfaces::Host;
 use crate::netlink::read::{self, Fields, attributes};
 use crate::netlink::write::{CREATE, DUMP, REPLACE, Requests};
 use crate::{KernelError, Ledger, Route, RouteAnswer, RouteChange};
@@ -52,7 +52,7 @@ impl Host {
 
     fn add_route(&mut self, route: &Route) -> Result<(), KernelError> {
         let what = || format!("add a route to {}", shown(route.destination));
-        let index = index_of(&route.interface).map_err(|errno| refused(what(), errno))?;
+        let index = self.index_of(&route.interface).map_err(|errno| refused(what(), errno))?;
         let out = self.netlink.requests();
         let parts = halves(route.destination);
         let table = if self.table == 0 { RT_TABLE_MAIN } else { self.table };
@@ -70,7 +70,7 @@ impl Host {
 
     fn remove_route(&mut self, route: &Route) -> Result<(), KernelError> {
         // Routes go with their interface.
-        let Ok(index) = index_of(&route.interface) else { return Ok(()) };
+        let Ok(index) = self.index_of(&route.interface) else { return Ok(()) };
         let table = if self.table == 0 { RT_TABLE_MAIN } else { self.table };
         let out = self.netlink.requests();
         for part in halves(route.destination) {
@@ -137,7 +137,7 @@ impl Host {
             return Err(refusal.of(what()));
         }
         let (index, source, gateway) = answer.ok_or_else(|| refused(what(), libc::ENETUNREACH))?;
-        Ok(RouteAnswer { source, gateway, interface: name_of(index) })
+        Ok(RouteAnswer { source, gateway, interface: self.name_of(index) })
     }
 }
 

@@ -45,6 +45,53 @@ pub(crate) fn readable_when(sources: &[&dyn AsRawFd]) -> io::Result<OwnedFd> {
     Ok(epoll)
 }
 
+/// Name of the interface with this index. The kernel tells it on any socket; the C library
+/// opens one for each question.
+#[allow(unsafe_code, reason = "a request of ioctl that no wrapper knows")]
+pub(crate) fn interface_name(socket: &impl AsRawFd, index: u32) -> io::Result<String> {
+    // SAFETY: all octets zero is a value of this plain C struct.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    request.ifr_ifru.ifru_ifindex =
+        libc::c_int::try_from(index).map_err(|_| io::Error::from_raw_os_error(libc::ENXIO))?;
+    // SAFETY: SIOCGIFNAME reads and writes a `struct ifreq`, which lives through the call.
+    let status =
+        unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFNAME as _, &raw mut request) };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let name = request.ifr_name.map(c_char_to_u8);
+    let name = name.split(|octet| *octet == 0).next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(name).into_owned())
+}
+
+/// Index of the interface of this name, as [`interface_name`].
+#[allow(unsafe_code, reason = "a request of ioctl that no wrapper knows")]
+pub(crate) fn interface_index(socket: &impl AsRawFd, name: &str) -> io::Result<u32> {
+    let none = || io::Error::from_raw_os_error(libc::ENODEV);
+    // SAFETY: all octets zero is a value of this plain C struct.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    // The last octet stays 0.
+    if name.len() >= request.ifr_name.len() || name.contains('\0') {
+        return Err(none());
+    }
+    for (to, octet) in request.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = octet as libc::c_char;
+    }
+    // SAFETY: SIOCGIFINDEX reads and writes a `struct ifreq`, which lives through the call.
+    let status =
+        unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFINDEX as _, &raw mut request) };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has written this member of the union; all of its values are valid.
+    u32::try_from(unsafe { request.ifr_ifru.ifru_ifindex }).map_err(|_| none())
+}
+
+/// `c_char` is signed on some machines and not on others.
+fn c_char_to_u8(octet: libc::c_char) -> u8 {
+    octet as u8
+}
+
 /// Datagrams taken from a socket by one call.
 pub(crate) const BATCH: usize = 32;
 /// More than any UDP datagram can have.
@@ -135,5 +182,24 @@ fn sender(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
             Some(SocketAddrV6::new(address, port, 0, v6.sin6_scope_id).into())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{interface_index, interface_name};
+
+    #[test]
+    fn interfaces_have_names_and_numbers_on_any_socket() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let index = interface_index(&socket, "lo").unwrap();
+        assert_eq!(interface_name(&socket, index).unwrap(), "lo");
+        let errno = |error: std::io::Error| error.raw_os_error();
+        for none in ["", "lo\0", "no-such-one", "longer-than-any-can-be"] {
+            let refused = interface_index(&socket, none).map_err(errno);
+            assert_eq!(refused, Err(Some(libc::ENODEV)), "{none}");
+        }
+        assert!(interface_name(&socket, u32::MAX).is_err());
+        assert!(interface_name(&socket, i32::MAX.cast_unsigned()).is_err());
     }
 }
