@@ -27,14 +27,15 @@ libreswan_status() { timed "$1" $LSW_WHACK --status; }
 libreswan_once() { # one tunnel, ROUNDS times, timed inside the box; its default updown script runs
   on left bash -c "
     for ((i = 0; i < $1; i++)); do
-      t=\$EPOCHREALTIME; $LSW_WHACK --name t --initiate >/tmp/out 2>&1; u=\$EPOCHREALTIME
-      grep -q 'established Child SA' /tmp/out && echo \$t \$u
+      rm -f /srv/one; /srv/timed /srv/one /srv/words $LSW_WHACK --name t --initiate
+      grep -q 'established Child SA' /srv/words && cat /srv/one >>/srv/ms
       sleep 0.2; $LSW_WHACK --name t --terminate >/dev/null; sleep 0.3
     done"
 }
 libreswan_prepare() { on "$1" ipsec initnss >/dev/null 2>&1; }
-libreswan_run() { onx "$1" env $LIBRESWAN_ENV ipsec pluto --config /etc/ipsec.conf --nofork --stderrlog; }
-libreswan_listens() { grep -q 'listening for IKE' "$W/$1.log"; }
+libreswan_run() { # as its systemd unit does; it runs addconn itself, which says when to listen
+  onx "$1" env $LIBRESWAN_ENV /srv/listening /srv/ms "$RIP" -- /usr/libexec/ipsec/pluto --config /etc/ipsec.conf --nofork --stderrlog
+}
 libreswan_responder() { # a connection that answers anybody
   printf 'conn any\n\tkeyexchange=ikev2\n\tauthby=secret\n\tleft=%%any\n\tleftsubnet=11.0.1.0/24\n\tright=%s\n\trightid=@r1\n\trightsubnet=12.0.1.0/24\n\tike=aes_gcm256-sha2_256;dh31\n\tauto=add\n' "$RIP" | etc "$1" ipsec.conf
   echo ': PSK "bulk secret"' | etc "$1" ipsec.secrets

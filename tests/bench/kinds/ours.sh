@@ -40,16 +40,15 @@ ours_status() { timed "$1" "$PLUTO_BIN_DIR/whack" --rundir /run/pluto --status; 
 ours_once() {
   on left bash -c "
     for ((i = 0; i < $1; i++)); do
-      t=\$EPOCHREALTIME; $PLUTO_BIN_DIR/whack --name t --initiate >/srv/out 2>&1 && echo \$t \$EPOCHREALTIME
+      rm -f /srv/one; /srv/timed /srv/one /srv/words $PLUTO_BIN_DIR/whack --name t --initiate && cat /srv/one >>/srv/ms
       sleep 0.2; $PLUTO_BIN_DIR/whack --name t --down >/dev/null; sleep 0.3
     done"
 }
 ours_prepare() { OURS_PLUTO_X=--use-none; : >"$W/$1/connection"; }
-ours_run() { onx "$1" ${OURS_ENV:+env $OURS_ENV} "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir /run/pluto \
-  --secretsfile /etc/ipsec.secrets ${OURS_PLUTO_X:-}; }
-ours_listens() { # whack says when; nothing but whack is run for that
-  [ -S "/proc/${KEEPER[$1]}/root/run/pluto/pluto.ctl" ] &&
-    nsenter -t "${KEEPER[$1]}" -m -n -r -w "$PLUTO_BIN_DIR/whack" --rundir /run/pluto --listen >/dev/null 2>&1
+ours_run() { # it listens when whack says so
+  onx "$1" ${OURS_ENV:+env $OURS_ENV} /srv/listening /srv/ms "$RIP" \
+    -r "Pluto initialized" "$PLUTO_BIN_DIR/whack --rundir /run/pluto --listen" -- \
+    "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir /run/pluto --secretsfile /etc/ipsec.secrets ${OURS_PLUTO_X:-}
 }
 ours_responder() {
   OURS_PLUTO_X=--use-none

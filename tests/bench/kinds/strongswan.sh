@@ -31,14 +31,13 @@ strongswan_status() { timed "$1" swanctl --list-sas; }
 strongswan_once() {
   on left bash -c "
     for ((i = 0; i < $1; i++)); do
-      t=\$EPOCHREALTIME; swanctl --initiate --child t >/tmp/out 2>&1; u=\$EPOCHREALTIME
-      grep -q 'completed successfully' /tmp/out && echo \$t \$u
+      rm -f /srv/one; /srv/timed /srv/one /srv/words swanctl --initiate --child t
+      grep -q 'completed successfully' /srv/words && cat /srv/one >>/srv/ms
       sleep 0.2; swanctl --terminate --ike t >/dev/null; sleep 0.3
     done"
 }
 strongswan_prepare() { on "$1" rm -f /run/charon.vici; }
-strongswan_run() { onx "$1" env $STRONGSWAN_ENV charon-systemd; }
-strongswan_listens() { [ -S "/proc/${KEEPER[$1]}/root/run/charon.vici" ]; }
+strongswan_run() { onx "$1" env $STRONGSWAN_ENV /srv/listening /srv/ms "$RIP" -- /usr/sbin/charon-systemd; }
 strongswan_responder() {
   strongswan_conf "$1"
   etc "$1" swanctl/conf.d/t.conf <<E
