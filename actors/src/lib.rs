@@ -42,6 +42,7 @@ pub mod ike_sa;
 pub mod impair;
 pub mod jobs;
 pub mod kernel;
+mod libssl;
 pub mod listener;
 pub mod log;
 mod platform;

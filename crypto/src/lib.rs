@@ -15,7 +15,6 @@ mod esp_cipher;
 mod ike_cipher;
 mod ke;
 mod keymat;
-mod libssl;
 mod mac;
 mod prf;
 mod secret;

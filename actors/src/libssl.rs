@@ -2,6 +2,8 @@
 //!
 //! Its only call into libssl is `OPENSSL_init_ssl`. With this in its place an optimised daemon
 //! is linked to libcrypto alone: a library less to load, to relocate and to keep up to date.
+//! It is here and not beside what uses the crate, because whack, which does so for nothing but
+//! names of algorithms, is linked to neither.
 #![allow(unsafe_code, reason = "a function of the C library's interface")]
 
 use std::ffi::{c_int, c_void};
