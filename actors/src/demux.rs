@@ -113,6 +113,12 @@ impl Demux {
         }
     }
 
+    /// Forgets all IKE SAs but those that are known.
+    pub fn forget_all_but(&mut self, known: impl Fn(IkeSpi) -> bool) {
+        let others: Vec<IkeSpi> = self.by_spi.keys().copied().filter(|spi| !known(*spi)).collect();
+        others.into_iter().for_each(|spi| self.forget(spi));
+    }
+
     /// Whether an SPI is taken.
     #[must_use]
     pub fn knows(&self, ours: IkeSpi) -> bool {

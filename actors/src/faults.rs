@@ -18,7 +18,7 @@ pub enum Place<'a> {
     Listener,
     /// The holder of secrets is about to use one.
     Secrets,
-    /// The supervisor is about to handle a message.
+    /// The supervisor is about to take a message, or has taken it.
     Supervisor,
 }
 

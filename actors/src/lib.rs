@@ -15,7 +15,9 @@
 //!    request with [`pluto_messages::Fault::Panicked`]; the core is rebuilt behind the same
 //!    address. More than five within 60 seconds stop the daemon in order, with status 1.
 //! 4. The listener is started again with the sockets and the demux that it had.
-//! 5. A panic in root or in the supervisor stops the daemon.
+//! 5. A panic of the supervisor over a message costs that message; the table is mended, and
+//!    news that nobody would repeat are taken once more. More than five within 60 s stop the
+//!    daemon in order. A panic in root stops it at once.
 //! 6. What a peer can cause goes through bounded mailboxes (`try_send`): a full one drops
 //!    the datagram and counts it. Orders from above and news from below are never dropped.
 //! 7. Nobody waits for an actor above it, and addresses held upwards are weak.

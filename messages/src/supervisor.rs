@@ -63,7 +63,7 @@ pub struct ChildSaNews {
 }
 
 /// An IKE SA was replaced by rekeying: here is its successor.
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct IkeSaSucceeded {
     /// The old one.
@@ -78,7 +78,7 @@ pub struct IkeSaSucceeded {
 pub struct ReauthenticateIke(pub Box<pluto_states::Reauthentication>);
 
 /// An IKE SA has lost its address and may not leave it; none: the address is back.
-#[derive(Debug, Message)]
+#[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct IkeSaUprooted {
     /// The IKE SA.

@@ -1,5 +1,5 @@
 //! Panics in what all sessions share: the kernel's core, the holder of secrets, the
-//! listener, the supervisor, and in a Child SA's actor.
+//! listener, and in a Child SA's actor.
 
 #![allow(clippy::indexing_slicing, reason = "tests")]
 
@@ -187,28 +187,4 @@ fn a_panic_of_a_child_sa_ends_that_child_sa() {
         }
         pair.end().await;
     });
-}
-
-#[test]
-fn a_panic_of_the_supervisor_stops_the_daemon() {
-    for n in 1..=3 {
-        run(async {
-            let ([west, mut east], trigger) = (Pair::setups(206), Trigger::default());
-            east.faults = trigger.faults(|place| matches!(place, Place::Supervisor));
-            let pair = Pair::with(west, east, "").await;
-            pair.add_second().await;
-            pair.establish().await;
-            trigger.arm([n]);
-            let _waiting = pair.west.initiate("second");
-            let Pair { west, mut east, wire } = pair;
-            assert_eq!(east.stopped().await, 1, "{n}: {}", east.log);
-            assert!(east.log.says("supervisor: Panicked"), "{}", east.log);
-            // Nothing comes to life after it.
-            let sent = wire.sent_by(east.address);
-            seconds(600).await;
-            east.assert_kernel_empty();
-            assert_eq!(wire.sent_by(east.address), sent, "a session lives on");
-            assert_eq!(west.stop().await, 0);
-        });
-    }
 }

@@ -233,6 +233,9 @@ impl Handler<ChildCameUp> for ConnectionActor {
 
     fn handle(&mut self, msg: ChildCameUp, ctx: &mut Self::Context) {
         let up = msg.0;
+        if self.child.as_ref().is_some_and(|child| child.child == up.child) {
+            return; // It was told before.
+        }
         self.others.retain(|other| *other != up.child);
         let now = self.shell.clock.now();
         let since = std::mem::replace(&mut self.child_since, now);

@@ -330,7 +330,7 @@ impl ConnectionActor {
                 self.fail(code, &why);
                 let never_came_up =
                     self.wishes.up && self.child.is_none() && self.negotiating.is_none();
-                if never_came_up && matches!(code, codes::NOPEERIP) {
+                if never_came_up && matches!(code, codes::NOPEERIP | codes::INTERNAL_ERROR) {
                     self.revive(ctx);
                 }
             }

@@ -1,11 +1,11 @@
 //! Child SAs: what they tell, what stands beside one that goes, how they end.
 
+use super::contained::Takes;
 use super::totals::count;
 use super::{ChildEntry, Supervisor};
 use crate::child_sa::ChildSaActor;
-use crate::faults::Place;
 use crate::watch;
-use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use pluto_connections::{ConnectionSerial, SerialNo};
 use pluto_messages::{
     ChildCameUp, ChildExpired, ChildMoved, ChildSaNews, ChildSaSuperseded, ChildSuspended,
@@ -87,7 +87,9 @@ impl Supervisor {
                 let since = self.shell.clock.now();
                 self.children
                     .insert(child, ChildEntry { actor: None, ike, connection, up: None, since });
-                if let Some(entry) = self.ikes.get_mut(&ike) {
+                if let Some(entry) = self.ikes.get_mut(&ike)
+                    && !entry.children.contains(&child)
+                {
                     entry.children.push(child);
                 }
             }
@@ -122,7 +124,9 @@ impl Supervisor {
                         entry.children.push(child);
                     }
                 }
-                if let Some(entry) = self.connections.get_mut(&connection) {
+                if let Some(entry) = self.connections.get_mut(&connection)
+                    && !entry.up.contains(&child)
+                {
                     entry.up.push(child);
                 }
                 if let Some(old) = up.replaces {
@@ -150,18 +154,37 @@ impl Supervisor {
     }
 }
 
-impl Handler<ChildSaNews> for Supervisor {
-    type Result = ();
-    fn handle(&mut self, msg: ChildSaNews, ctx: &mut Self::Context) {
-        self.shell.faults.at(Place::Supervisor);
+impl Supervisor {
+    fn delete_superseded(&mut self, child: SerialNo) {
+        let Some(old) = self.children.get(&child) else { return };
+        // With its last Child SA the IKE SA has nothing to live for either.
+        let alone = self.ikes.get(&old.ike).is_some_and(|ike| ike.children.len() == 1);
+        let request = if alone { Request::DeleteIke } else { Request::DeleteChild(child) };
+        self.order(child, request);
+    }
+}
+
+impl Takes<ChildSaNews> for Supervisor {
+    /// What its connection does not know of must not stand.
+    fn not_taken(&mut self, msg: ChildSaNews) {
+        match msg.event {
+            ChildEvent::Up(up) => {
+                self.order(msg.ike, Request::DeleteChild(up.child));
+            }
+            ChildEvent::Down { child, reason, replaced_by, .. } => {
+                self.child_down(child, reason, replaced_by);
+            }
+            _ => {}
+        }
+    }
+
+    fn take(&mut self, msg: ChildSaNews, ctx: &mut Context<Self>) {
         self.child_news(msg.ike, msg.event, ctx);
     }
 }
 
-impl Handler<ChildSaSuperseded> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, msg: ChildSaSuperseded, ctx: &mut Self::Context) {
+impl Takes<ChildSaSuperseded> for Supervisor {
+    fn take(&mut self, msg: ChildSaSuperseded, ctx: &mut Context<Self>) {
         let ChildSaSuperseded { child, by } = msg;
         if !self.settings.uniqueids || !self.children.contains_key(&child) {
             return;
@@ -169,19 +192,16 @@ impl Handler<ChildSaSuperseded> for Supervisor {
         // The peer forgets its end with our Delete: what goes out has to go elsewhere before.
         let leave = LeaveSendingTo { child: child.0, others: vec![by.0] };
         let left = self.shell.kernel.send(leave).into_actor(self);
-        ctx.spawn(left.map(move |_, supervisor, _| {
-            let Some(old) = supervisor.children.get(&child) else { return };
-            // With its last Child SA the IKE SA has nothing to live for either.
-            let alone = supervisor.ikes.get(&old.ike).is_some_and(|ike| ike.children.len() == 1);
-            let request = if alone { Request::DeleteIke } else { Request::DeleteChild(child) };
-            supervisor.order(child, request);
+        ctx.spawn(left.map(move |_, supervisor, ctx| {
+            let _ = supervisor.contained("a superseded Child SA", ctx, |this, _| {
+                this.delete_superseded(child);
+            });
         }));
     }
 }
 
-impl Handler<ChildExpired> for Supervisor {
-    type Result = ();
-    fn handle(&mut self, msg: ChildExpired, _: &mut Self::Context) {
+impl Takes<ChildExpired> for Supervisor {
+    fn take(&mut self, msg: ChildExpired, _: &mut Context<Self>) {
         let ike = self.children.get(&msg.child).and_then(|child| self.ikes.get(&child.ike));
         if let Some(ike) = ike {
             ike.actor.addr.do_send(msg);

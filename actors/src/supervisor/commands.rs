@@ -1,8 +1,8 @@
 //! What whack can order.
 
 use super::Supervisor;
-use crate::faults::Place;
-use actix::{AsyncContext, Context, Handler};
+use super::contained::Takes;
+use actix::{Context, Handler};
 use pluto_connections::{Connection, SerialNo};
 use pluto_messages::{
     Command, Initiate, Reporter, RereadSecrets, Retire, SetRouted, Shutdown, StopSessions, TakeDown,
@@ -269,6 +269,19 @@ impl Supervisor {
         self.order(serial, order);
     }
 
+    /// Every session is told to end.
+    fn stop_all(&mut self, leave_state: bool) {
+        let order = if leave_state { Order::Abandon } else { Order::Shutdown };
+        for ike in self.ikes.values() {
+            ike.actor.addr.do_send(pluto_messages::Order(order.clone()));
+        }
+        for entry in self.connections.values() {
+            let retire = Retire { reporter: Reporter::nobody() };
+            entry.actor.addr.do_send(retire);
+        }
+        self.stopped_if_empty();
+    }
+
     /// Answers those who wait for the end once nothing is left.
     pub(super) fn stopped_if_empty(&mut self) {
         if self.stopping
@@ -288,10 +301,8 @@ fn command_name(request: &Request) -> String {
     name.unwrap_or_else(|| "command".to_string())
 }
 
-impl Handler<Command> for Supervisor {
-    type Result = ();
-    fn handle(&mut self, msg: Command, ctx: &mut Self::Context) {
-        self.shell.faults.at(Place::Supervisor);
+impl Takes<Command> for Supervisor {
+    fn take(&mut self, msg: Command, ctx: &mut Context<Self>) {
         self.command(msg.request, msg.reporter, ctx);
     }
 }
@@ -300,21 +311,16 @@ impl Handler<StopSessions> for Supervisor {
     type Result = actix::ResponseFuture<()>;
 
     fn handle(&mut self, msg: StopSessions, ctx: &mut Self::Context) -> Self::Result {
-        self.stopping = true;
         self.shell.leave_state.set(msg.leave_state);
-        let order = if msg.leave_state { Order::Abandon } else { Order::Shutdown };
-        for ike in self.ikes.values() {
-            ike.actor.addr.do_send(pluto_messages::Order(order.clone()));
-        }
-        for entry in self.connections.values() {
-            let retire = Retire { reporter: Reporter::nobody() };
-            entry.actor.addr.do_send(retire);
-        }
         let (done, wait) = tokio::sync::oneshot::channel();
+        self.stopping = true;
         self.stopped = Some(done);
+        for _ in 0..2 {
+            if self.contained("the stop", ctx, |this, _| this.stop_all(msg.leave_state)).is_ok() {
+                break;
+            }
+        }
         let written = self.write_leases();
-        self.stopped_if_empty();
-        let _ = ctx.address();
         Box::pin(async move {
             // A session that hangs must not keep the daemon from stopping.
             let _ = tokio::time::timeout(std::time::Duration::from_secs(5), wait).await;

@@ -1,5 +1,6 @@
 //! Connections in the table: added, found, instantiated, oriented, retired, rebuilt.
 
+use super::contained::Takes;
 use super::{ConnectionEntry, MOST_RESTARTS, RESTART_WINDOW, Supervisor};
 use crate::connection::{Adoption, ConnectionActor};
 use crate::watch;
@@ -74,6 +75,9 @@ impl Supervisor {
         let Some(connection) = self.table.by_serial(serial).cloned() else { return };
         let now = self.shell.clock.now();
         let Some(entry) = self.connections.get_mut(&serial) else { return };
+        if entry.actor.addr.connected() {
+            return; // It was noticed before, and built anew.
+        }
         entry.restarts = entry.restarts.saturating_add(1);
         entry.recent.retain(|at| now.since(*at) < RESTART_WINDOW);
         entry.recent.push_back(now);
@@ -170,9 +174,9 @@ impl Supervisor {
             }
             None => {}
         }
-        let handle = ctx.run_later(wait, |supervisor, _| {
+        let handle = ctx.run_later(wait, |supervisor, ctx| {
             supervisor.rescan = None;
-            supervisor.rescan_addresses();
+            let _ = supervisor.contained("addresses", ctx, |actor, _| actor.rescan_addresses());
         });
         self.rescan = Some((at, handle));
     }
@@ -222,8 +226,15 @@ impl Supervisor {
                             address: found.address,
                         })
                         .collect();
-                    actor.addresses_found(addresses, ctx);
-                    reporter.say(0, "listening for IKE messages");
+                    let found = actor.contained("addresses", ctx, |actor, ctx| {
+                        actor.addresses_found(addresses, ctx);
+                    });
+                    match found {
+                        Ok(()) => reporter.say(0, "listening for IKE messages"),
+                        Err(fault) => {
+                            reporter.say(pluto_whack::codes::INTERNAL_ERROR, fault.to_string());
+                        }
+                    }
                 }
                 Err(fault) => {
                     let text = format!("cannot list this host's addresses: {fault}");
@@ -340,14 +351,16 @@ impl Handler<FindConnection> for Supervisor {
     type Result = Result<AskResult, Fault>;
 
     fn handle(&mut self, msg: FindConnection, ctx: &mut Self::Context) -> Self::Result {
-        let Some((connection, answer)) = self.auth_answer(&msg.lookup) else {
-            return Err(Fault::Gone);
-        };
-        if matches!(answer, AskResult::Connection(Ok(_))) {
-            self.ensure_actor(&connection, ctx);
-            self.move_ike(msg.ike, connection.serial());
-        }
-        Ok(answer)
+        self.contained("a look-up", ctx, |this, ctx| {
+            let Some((connection, answer)) = this.auth_answer(&msg.lookup) else {
+                return Err(Fault::Gone);
+            };
+            if matches!(answer, AskResult::Connection(Ok(_))) {
+                this.ensure_actor(&connection, ctx);
+                this.move_ike(msg.ike, connection.serial());
+            }
+            Ok(answer)
+        })?
     }
 }
 
@@ -355,35 +368,31 @@ impl Handler<FindChildConnection> for Supervisor {
     type Result = Result<AskResult, Fault>;
 
     fn handle(&mut self, msg: FindChildConnection, ctx: &mut Self::Context) -> Self::Result {
-        match self.table.for_child(&msg.lookup) {
-            Ok((connection, policy)) => {
-                self.ensure_actor(&connection, ctx);
-                Ok(AskResult::Child(Ok(policy)))
-            }
-            Err(mismatches) => Ok(AskResult::Child(Err(mismatches))),
-        }
+        self.contained("a look-up", ctx, |this, ctx| {
+            AskResult::Child(this.table.for_child(&msg.lookup).map(|(connection, policy)| {
+                this.ensure_actor(&connection, ctx);
+                policy
+            }))
+        })
     }
 }
 
-impl Handler<AddressesFound> for Supervisor {
-    type Result = ();
-    fn handle(&mut self, msg: AddressesFound, ctx: &mut Self::Context) {
+impl Takes<AddressesFound> for Supervisor {
+    fn take(&mut self, msg: AddressesFound, ctx: &mut Context<Self>) {
         self.addresses_found(msg.0, ctx);
     }
 }
 
-impl Handler<PeerResolved> for Supervisor {
-    type Result = ();
-    fn handle(&mut self, msg: PeerResolved, ctx: &mut Self::Context) {
+impl Takes<PeerResolved> for Supervisor {
+    fn take(&mut self, msg: PeerResolved, ctx: &mut Context<Self>) {
         if let Some(changed) = self.table.set_name_address(msg.connection, &msg.name, msg.address) {
             self.orient_again(changed, ctx);
         }
     }
 }
 
-impl Handler<DefaultRouteFound> for Supervisor {
-    type Result = ();
-    fn handle(&mut self, msg: DefaultRouteFound, ctx: &mut Self::Context) {
+impl Takes<DefaultRouteFound> for Supervisor {
+    fn take(&mut self, msg: DefaultRouteFound, ctx: &mut Context<Self>) {
         // The source of a route through a tunnel is no address for the tunnel itself.
         if !self.local.is_empty() && !self.local.contains(&msg.source) {
             return;
@@ -410,10 +419,8 @@ impl Supervisor {
     }
 }
 
-impl Handler<ConnectionRetired> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, msg: ConnectionRetired, _: &mut Self::Context) {
+impl Takes<ConnectionRetired> for Supervisor {
+    fn take(&mut self, msg: ConnectionRetired, _: &mut Context<Self>) {
         // An IKE SA may have begun on it since it said so.
         let busy = self.ikes.values().any(|ike| ike.connection == msg.0);
         if busy {

@@ -27,10 +27,13 @@ impl Supervisor {
             };
             (peer, addresses, ikes.await)
         };
-        ctx.spawn(found.into_actor(self).map(move |(peer, addresses, ikes), actor, _| {
-            match addresses {
+        ctx.spawn(found.into_actor(self).map(move |(peer, addresses, ikes), actor, ctx| {
+            let done = actor.contained("--crash", ctx, |actor, _| match addresses {
                 Ok(addresses) => actor.replace_all(&peer, &addresses, &ikes, &reporter),
                 Err(why) => reporter.say(codes::NOPEERIP, why),
+            });
+            if let Err(fault) = done {
+                reporter.say(codes::INTERNAL_ERROR, fault.to_string());
             }
         }));
     }

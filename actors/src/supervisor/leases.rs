@@ -5,6 +5,7 @@
 //! restart: who had which is written to a file within a second, off the thread.
 
 use super::Supervisor;
+use super::contained::Takes;
 use crate::jobs::Priority;
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use pluto_connections::{
@@ -40,6 +41,11 @@ pub(super) struct Leases {
 }
 
 impl Leases {
+    /// After a panic, a write may have been forgotten: the next change schedules one.
+    pub(super) fn resume(&mut self) {
+        self.writing = false;
+    }
+
     fn keep(&mut self, ike: SerialNo, connection: ConnectionSerial) {
         if self.kept_by.insert(ike, connection) != Some(connection) {
             self.keepers.entry(connection).or_default().push(ike);
@@ -245,15 +251,13 @@ impl Supervisor {
 impl Handler<FindLease> for Supervisor {
     type Result = Result<AskResult, Fault>;
 
-    fn handle(&mut self, msg: FindLease, _: &mut Self::Context) -> Self::Result {
-        Ok(self.lease(msg.ike, &msg.question))
+    fn handle(&mut self, msg: FindLease, ctx: &mut Self::Context) -> Self::Result {
+        self.contained("a lease", ctx, |this, _| this.lease(msg.ike, &msg.question))
     }
 }
 
-impl Handler<pluto_messages::WriteLeases> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, _: pluto_messages::WriteLeases, ctx: &mut Self::Context) {
+impl Takes<pluto_messages::WriteLeases> for Supervisor {
+    fn take(&mut self, _: pluto_messages::WriteLeases, ctx: &mut Context<Self>) {
         ctx.run_later(COLLECT, |actor, ctx| {
             let written = actor.write_leases();
             let written = async move {

@@ -8,10 +8,12 @@
 mod children;
 mod commands;
 mod connections;
+mod contained;
 mod crash;
 mod debugging;
 mod leases;
 mod listing;
+mod mend;
 mod reauth;
 mod sessions;
 mod totals;
@@ -26,6 +28,7 @@ use crate::listener::{Listener, Thresholds};
 use crate::shell::Shell;
 use crate::watch::{self, Watched};
 use actix::{Actor, AsyncContext, Context, Handler, Recipient};
+use contained::Takes;
 use pluto_connections::routing::Wishes;
 use pluto_connections::{ConnectionSerial, Connections, LocalAddress, SerialNo};
 use pluto_messages::{Census, Escalated, Exit, Exited, ListenOn, Shutdown, TakeCensus, Who};
@@ -117,6 +120,8 @@ pub struct Supervisor {
     rescan: Option<(Instant, actix::SpawnHandle)>,
     listening: bool,
     panics: u64,
+    /// When this actor itself has panicked last.
+    recent_panics: VecDeque<Instant>,
     totals: totals::Totals,
     /// IKE SAs whose peer has crashed, and the connections that replace them.
     crashed: FxHashMap<SerialNo, Vec<ConnectionSerial>>,
@@ -175,6 +180,7 @@ impl Supervisor {
             rescan: None,
             listening: false,
             panics: 0,
+            recent_panics: VecDeque::new(),
             totals: totals::Totals::default(),
             crashed: FxHashMap::default(),
             root,
@@ -208,7 +214,8 @@ impl Supervisor {
     }
 
     fn listener_exited(&mut self, exit: &Exit, ctx: &mut Context<Self>) {
-        if self.stopping {
+        // It may have been noticed before.
+        if self.stopping || self.listener.as_ref().is_some_and(|one| one.addr.connected()) {
             return;
         }
         self.listener_restarts = self.listener_restarts.saturating_add(1);
@@ -235,10 +242,8 @@ impl Actor for Supervisor {
     }
 }
 
-impl Handler<Exited> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, msg: Exited, ctx: &mut Self::Context) {
+impl Takes<Exited> for Supervisor {
+    fn take(&mut self, msg: Exited, ctx: &mut Context<Self>) {
         if let Exit::Panicked(text) = &msg.how {
             self.panics = self.panics.saturating_add(1);
             self.shell.log.error(&format!("{:?}: internal error: {text}", msg.who));

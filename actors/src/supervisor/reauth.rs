@@ -1,7 +1,8 @@
 //! IKE SAs that are made from the beginning in the place of others (`reauth=yes`).
 
 use super::Supervisor;
-use actix::Handler;
+use super::contained::Takes;
+use actix::Context;
 use pluto_connections::ChildPolicy;
 use pluto_messages::ReauthenticateIke;
 use pluto_states::{ChildUp, IkeSa, Input};
@@ -19,10 +20,8 @@ impl Supervisor {
     }
 }
 
-impl Handler<ReauthenticateIke> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, msg: ReauthenticateIke, ctx: &mut Self::Context) {
+impl Takes<ReauthenticateIke> for Supervisor {
+    fn take(&mut self, msg: ReauthenticateIke, ctx: &mut Context<Self>) {
         let old = msg.0;
         let Some(entry) = self.ikes.get(&old.ike).filter(|ike| !ike.ending) else { return };
         if self.stopping {

@@ -1,15 +1,15 @@
 //! IKE SAs: how they start, what they tell, how they end.
 
+use super::contained::Takes;
 use super::totals::count;
 use super::{IkeEntry, Supervisor};
-use crate::faults::Place;
 use crate::ike_sa::IkeSaActor;
 use crate::watch;
 use actix::{Context, Handler};
 use pluto_connections::{ConnectionSerial, Encapsulation, IkePolicy, SerialNo};
 use pluto_kernel::KernelEvent;
 use pluto_messages::{
-    Exit, IkeNews, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, KernelTells, LeaveIke,
+    Exit, Fault, IkeNews, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, KernelTells, LeaveIke,
     LifetimeOver, MappingChanged, NewResponder, Order, OrderSa, SaNotRekeyed, StartIke,
     StartRefused, StartedIke, TrafficWaits, Who,
 };
@@ -100,6 +100,9 @@ impl Supervisor {
 
     /// Its actor is gone, in order or not: what it had goes with it.
     pub(super) fn ike_exited(&mut self, serial: SerialNo, exit: &Exit) {
+        if self.ikes.get(&serial).is_some_and(|entry| entry.actor.addr.connected()) {
+            return; // Another one was started in its place.
+        }
         let Some(entry) = self.ikes.remove(&serial) else { return };
         count(&mut self.totals.ike.finished);
         self.shell.demux.borrow_mut().forget(entry.ours);
@@ -211,11 +214,8 @@ impl Supervisor {
     }
 }
 
-impl Handler<NewResponder> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, msg: NewResponder, ctx: &mut Self::Context) {
-        self.shell.faults.at(Place::Supervisor);
+impl Takes<NewResponder> for Supervisor {
+    fn take(&mut self, msg: NewResponder, ctx: &mut Context<Self>) {
         let request = msg.0;
         let Ok(header) = pluto_wire::Header::peek(&request.bytes) else { return };
         let remote = request.remote;
@@ -260,6 +260,22 @@ impl Handler<StartIke> for Supervisor {
     type Result = Result<StartedIke, StartRefused>;
 
     fn handle(&mut self, msg: StartIke, ctx: &mut Self::Context) -> Self::Result {
+        let begun = self.contained("the start of an IKE SA", ctx, |this, ctx| {
+            this.initiate_ike(msg.connection, ctx)
+        });
+        let failed = |fault: Fault| {
+            Err(StartRefused { code: codes::INTERNAL_ERROR, why: fault.to_string() })
+        };
+        begun.unwrap_or_else(failed)
+    }
+}
+
+impl Supervisor {
+    fn initiate_ike(
+        &mut self,
+        wanted: ConnectionSerial,
+        ctx: &mut Context<Self>,
+    ) -> Result<StartedIke, StartRefused> {
         let refuse = |code, why: &str| Err(StartRefused { code, why: why.to_string() });
         if self.stopping {
             return refuse(codes::FATAL, "the daemon is stopping");
@@ -267,7 +283,7 @@ impl Handler<StartIke> for Supervisor {
         if !self.listening {
             return refuse(codes::DEAF, "need --listen before --initiate");
         }
-        let Some(connection) = self.table.by_serial(msg.connection) else {
+        let Some(connection) = self.table.by_serial(wanted) else {
             return refuse(codes::UNKNOWN_NAME, "the connection is gone");
         };
         let Some(policy) = connection.ike_policy() else {
@@ -300,7 +316,7 @@ impl Handler<StartIke> for Supervisor {
             remote,
             &mut **self.shell.entropy.borrow_mut(),
         );
-        let ike = self.start_ike(sa, Some(Input::Start), None, msg.connection, ctx);
+        let ike = self.start_ike(sa, Some(Input::Start), None, wanted, ctx);
         Ok(StartedIke { ike, shared: false })
     }
 }
@@ -332,10 +348,13 @@ impl Supervisor {
     }
 }
 
-impl Handler<IkeSaEstablished> for Supervisor {
-    type Result = ();
+impl Takes<IkeSaEstablished> for Supervisor {
+    /// What its connection does not know of must not stand.
+    fn not_taken(&mut self, msg: IkeSaEstablished) {
+        self.order(msg.0.ike, Request::DeleteIke);
+    }
 
-    fn handle(&mut self, msg: IkeSaEstablished, _: &mut Self::Context) {
+    fn take(&mut self, msg: IkeSaEstablished, _: &mut Context<Self>) {
         let established = msg.0;
         let (ike, connection) = (established.ike, established.policy.connection);
         self.move_ike(ike, connection);
@@ -379,11 +398,13 @@ impl Supervisor {
     }
 }
 
-impl Handler<IkeSaSucceeded> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, msg: IkeSaSucceeded, ctx: &mut Self::Context) {
+impl Takes<IkeSaSucceeded> for Supervisor {
+    fn take(&mut self, msg: IkeSaSucceeded, ctx: &mut Context<Self>) {
         let summary = msg.successor.summary();
+        // It may have been begun, and no more, the first time.
+        if let Some(begun) = self.ikes.remove(&msg.successor.serial()) {
+            begun.actor.kill();
+        }
         let Some(old) = self.ikes.get_mut(&msg.old) else { return };
         old.ending = true;
         let (connection, remote_id) = (old.connection, old.remote_id.clone());
@@ -425,10 +446,8 @@ impl Handler<IkeSaSucceeded> for Supervisor {
     }
 }
 
-impl Handler<IkeSaFinished> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, msg: IkeSaFinished, _: &mut Self::Context) {
+impl Takes<IkeSaFinished> for Supervisor {
+    fn take(&mut self, msg: IkeSaFinished, _: &mut Context<Self>) {
         // Its actor's end follows; until then the demux still knows the SA, so that late
         // datagrams are not strangers.
         if let Some(entry) = self.ikes.get_mut(&msg.ike) {
@@ -437,16 +456,14 @@ impl Handler<IkeSaFinished> for Supervisor {
     }
 }
 
-impl Handler<SaNotRekeyed> for Supervisor {
-    type Result = ();
-    fn handle(&mut self, msg: SaNotRekeyed, _: &mut Self::Context) {
+impl Takes<SaNotRekeyed> for Supervisor {
+    fn take(&mut self, msg: SaNotRekeyed, _: &mut Context<Self>) {
         self.watched_sa_not_rekeyed(msg.serial, &msg.why);
     }
 }
 
-impl Handler<LeaveIke> for Supervisor {
-    type Result = ();
-    fn handle(&mut self, msg: LeaveIke, _: &mut Self::Context) {
+impl Takes<LeaveIke> for Supervisor {
+    fn take(&mut self, msg: LeaveIke, _: &mut Context<Self>) {
         self.leave_ike(msg.ike, msg.connection, Request::DeleteIke);
     }
 }
@@ -478,16 +495,14 @@ impl Supervisor {
     }
 }
 
-impl Handler<OrderSa> for Supervisor {
-    type Result = ();
-    fn handle(&mut self, msg: OrderSa, _: &mut Self::Context) {
+impl Takes<OrderSa> for Supervisor {
+    fn take(&mut self, msg: OrderSa, _: &mut Context<Self>) {
         self.order(msg.serial, msg.request);
     }
 }
 
-impl Handler<KernelTells> for Supervisor {
-    type Result = ();
-    fn handle(&mut self, msg: KernelTells, ctx: &mut Self::Context) {
+impl Takes<KernelTells> for Supervisor {
+    fn take(&mut self, msg: KernelTells, ctx: &mut Context<Self>) {
         self.kernel_tells(msg.0, ctx);
     }
 }

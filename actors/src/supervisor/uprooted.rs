@@ -7,8 +7,9 @@
 //! wants is made anew.
 
 use super::Supervisor;
+use super::contained::Takes;
 use super::sessions::IKE_PORT;
-use actix::{AsyncContext, Context, Handler};
+use actix::{AsyncContext, Context};
 use pluto_connections::revival::Revival;
 use pluto_connections::{ConnectionSerial, IkePolicy, SerialNo};
 use pluto_messages::IkeSaUprooted;
@@ -94,6 +95,12 @@ impl Supervisor {
         self.start_ike(sa, Some(Input::Start), None, connection, ctx);
     }
 
+    /// IKE SAs that are to take the place of uprooted ones.
+    pub(super) fn awaited_successors(&self) -> Vec<SerialNo> {
+        let uprooted = self.ikes.values().filter_map(|ike| ike.uprooted.as_ref());
+        uprooted.filter_map(|uprooted| uprooted.successor).collect()
+    }
+
     /// An IKE SA has ended. Where it was to take the place of one that still has none, another
     /// attempt follows.
     pub(super) fn successor_ended(&mut self, serial: SerialNo, ctx: &mut Context<Self>) {
@@ -111,16 +118,15 @@ impl Supervisor {
             let entry = actor.ikes.get_mut(&ike);
             if let Some(uprooted) = entry.and_then(|entry| entry.uprooted.as_mut()) {
                 uprooted.waits = false;
-                actor.replant(ike, ctx);
+                let _ =
+                    actor.contained("a lost address", ctx, |actor, ctx| actor.replant(ike, ctx));
             }
         });
     }
 }
 
-impl Handler<IkeSaUprooted> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, msg: IkeSaUprooted, ctx: &mut Self::Context) {
+impl Takes<IkeSaUprooted> for Supervisor {
+    fn take(&mut self, msg: IkeSaUprooted, ctx: &mut Context<Self>) {
         let Some(entry) = self.ikes.get_mut(&msg.ike) else { return };
         entry.uprooted = msg.old.map(|old| Uprooted {
             old,

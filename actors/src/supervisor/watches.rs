@@ -107,12 +107,22 @@ impl Supervisor {
         ctx: &mut Context<Self>,
     ) {
         let until = self.shell.clock.now().after(LONGEST_WAIT);
+        self.watches.push(SaWatch { serial, rekey, until, reporter, tap });
         // One timer for all of them: an actor looks at all its timers at every message.
         if !self.watch_timer {
-            self.watch_timer = true;
-            ctx.run_later(LONGEST_WAIT, Self::watch_overdue);
+            self.watch_again(ctx);
         }
-        self.watches.push(SaWatch { serial, rekey, until, reporter, tap });
+    }
+
+    /// Arms the timer of those who wait; one too many does no harm.
+    pub(super) fn watch_again(&mut self, ctx: &mut Context<Self>) {
+        let next = self.watches.iter().map(|watch| watch.until).min();
+        self.watch_timer = next.is_some();
+        if let Some(next) = next {
+            ctx.run_later(self.shell.clock.until(next), |actor, ctx| {
+                let _ = actor.contained("who waits", ctx, Self::watch_overdue);
+            });
+        }
     }
 
     /// Answers whom nobody answered in time, and waits for the next.
@@ -122,11 +132,7 @@ impl Supervisor {
             let text = format!("{}: not done within {} s", watch.serial, LONGEST_WAIT.as_secs());
             watch.answer(codes::NORETRANSMISSION, &text);
         }
-        let next = self.watches.iter().map(|watch| watch.until).min();
-        self.watch_timer = next.is_some();
-        if let Some(next) = next {
-            ctx.run_later(self.shell.clock.until(next), Self::watch_overdue);
-        }
+        self.watch_again(ctx);
     }
 
     /// The SA of a connection, or the very state that was named.
