@@ -183,6 +183,7 @@ impl Common {
             timers.keepalive,
             timers.liveness,
             self.fragments.deadline(),
+            self.changing_over.deadline(),
         ]
         .into_iter()
         .chain([self.children.deadline()])

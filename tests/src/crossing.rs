@@ -11,6 +11,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// How long it holds it back.
+const UNDER_WAY: Duration = Duration::from_millis(10);
+
 /// Chooses what comes next: a path through a tree, one branch after the other.
 #[derive(Debug, Clone, Default)]
 pub struct Chooser {
@@ -105,6 +108,17 @@ impl Crossing {
         self.send_esp();
         self.answers[host].extend(effects.answers);
         while !self.slow && self.answer(host) {}
+        self.leave(host);
+    }
+
+    /// What a host holds back for a moment, until packets that were under way have left, it
+    /// sends.
+    fn leave(&mut self, host: usize) {
+        let soon = self.now.after(UNDER_WAY);
+        if let Some((at, ike)) = self.peers[host].deadline().filter(|(at, _)| *at <= soon) {
+            self.now = self.now.max(at);
+            self.wake(host, ike);
+        }
     }
 
     /// The host's newest established IKE SA.

@@ -182,11 +182,12 @@ impl Sim {
         true
     }
 
-    /// Runs until nothing is on its way and nobody is busy; timers of the future stay.
+    /// Runs until nothing is on its way, held back for a moment or being worked at; timers of
+    /// the future stay.
     pub fn settle(&mut self) {
         for _ in 0..100_000 {
-            let now = self.clock.now();
-            let due = |p: &Peer| p.deadline().is_some_and(|(at, _)| at <= now);
+            let soon = self.clock.now().after(Duration::from_millis(10));
+            let due = |p: &Peer| p.deadline().is_some_and(|(at, _)| at <= soon);
             let idle = self.net.is_quiet() && self.answers.is_empty();
             if idle && !self.peers.iter().any(due) {
                 return;

@@ -10,7 +10,7 @@
 )]
 
 use pluto_connections::SerialNo;
-use pluto_states::{DownReason, Input, KernelResult, Request};
+use pluto_states::{DownReason, Input, Instant, KernelResult, Request};
 use pluto_tests::crossing::Crossing;
 use pluto_tests::sim::Sim;
 use std::time::Duration;
@@ -59,6 +59,37 @@ fn a_delete_of_a_rekeyed_child_sa_is_answered_when_its_replacement_sends() {
     crossing.slow = false;
     crossing.wait(Duration::from_secs(1));
     crossing.assert_agree(1, 1);
+}
+
+/// A packet for which the kernel has chosen the old SA may leave a moment later, and who is told
+/// of the Delete, or has its answer, may have forgotten that SA.
+#[test]
+fn deletes_and_their_answers_wait_for_packets_that_are_under_way() {
+    let mut sim = Sim::calm(7);
+    sim.initiate();
+    sim.settle();
+    let (ike, child) = (sim.peers[0].established()[0], sim.peers[0].children()[0]);
+    sim.order(0, ike, Request::RekeyChild(child));
+    let mut changed = [None; 2];
+    let mut said = [None; 2];
+    while said.contains(&None) {
+        let sent = sim.net.log.len();
+        assert!(sim.step(), "{}", sim.story());
+        let now = sim.clock.now();
+        for (peer, changed) in sim.peers.iter().zip(&mut changed) {
+            if peer.kernel.sender().unwrap().child != child {
+                changed.get_or_insert(now);
+            }
+        }
+        // Beyond both IKE_SA_INITs, both IKE_AUTHs and both CREATE_CHILD_SAs.
+        for number in sent.max(6)..sim.net.log.len() {
+            said[number - 6] = Some(now);
+        }
+    }
+    for host in 0..2 {
+        let (changed, said): (Instant, Instant) = (changed[host].unwrap(), said[host].unwrap());
+        assert_eq!(said.since(changed), Duration::from_millis(10), "host {host}");
+    }
 }
 
 #[test]

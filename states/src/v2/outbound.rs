@@ -7,7 +7,8 @@
 //! nothing more for a while.
 //!
 //! What we say while the kernel is about to change over waits until it has: to our answer to
-//! its Delete, the peer may forget its end of the old one at once.
+//! its Delete, and to a Delete of ours, the peer may forget its end of the old one at once. So
+//! it waits a moment more, for packets that the kernel had taken up before and has not sent.
 
 use super::ike_sa_init::notifications;
 use crate::child_sa::ChildState;
@@ -26,6 +27,10 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// The same where the peer may have forgotten the SA that sends meanwhile, which is on another
 /// IKE SA: no longer than it takes the response to arrive.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
+
+/// How long a packet may be on its way through the kernel by an SA that was chosen for it: far
+/// longer than that takes where it is not interrupted.
+const UNDER_WAY: Duration = Duration::from_millis(10);
 
 /// Datagrams that wait at most, should the kernel not answer: a message in all its fragments.
 const MOST_HELD: usize = 64;
@@ -55,17 +60,19 @@ impl Receiving {
     }
 }
 
-/// Outbound SAs that the kernel is about to install, and what is said when it has.
+/// Outbound SAs that the kernel is about to install, and what is said when it has, and when
+/// what was under way by their predecessors has left.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ChangingOver {
     children: Vec<SerialNo>,
+    until: Option<Instant>,
     held: Vec<Datagram>,
 }
 
 impl ChangingOver {
     /// Takes a datagram that has to wait; gives back one that has not.
     pub(crate) fn hold(&mut self, datagram: Datagram) -> Option<Datagram> {
-        if self.children.is_empty() {
+        if self.children.is_empty() && self.until.is_none() {
             return Some(datagram);
         }
         // What is too much is lost, as on any network: it is asked for, or sent, again.
@@ -78,7 +85,13 @@ impl ChangingOver {
     /// What has waited and need not any more.
     pub(crate) fn release(&mut self) -> Vec<Datagram> {
         self.children.clear();
+        self.until = None;
         std::mem::take(&mut self.held)
+    }
+
+    /// When nothing is under way any more; none while the kernel has not answered.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.until.filter(|_| self.children.is_empty())
     }
 }
 
@@ -132,9 +145,17 @@ fn begin_all(cx: &mut Cx<'_, '_>, which: impl Fn(&Receiving) -> bool) {
     }
 }
 
-/// The peer has said nothing more for a while.
+/// The kernel sends by another SA from now on.
+pub(super) fn changed_over(cx: &mut Cx<'_, '_>) {
+    cx.sa.changing_over.until = Some(cx.now().after(UNDER_WAY));
+}
+
+/// The peer has said nothing more for a while, or what was under way has left.
 pub(crate) fn due(cx: &mut Cx<'_, '_>) {
     let now = cx.now();
+    if cx.sa.changing_over.deadline().is_some_and(|until| until <= now) {
+        cx.release_held();
+    }
     begin_all(cx, |receiving| receiving.due.is_some_and(|due| due <= now));
 }
 
@@ -174,9 +195,7 @@ pub(super) fn peer_asks_again(cx: &mut Cx<'_, '_>) {
 /// The kernel's answer. What cannot send is of no use.
 pub(crate) fn installed(cx: &mut Cx<'_, '_>, child: SerialNo, result: Result<(), KernelFault>) {
     cx.sa.changing_over.children.retain(|other| *other != child);
-    if cx.sa.changing_over.children.is_empty() {
-        cx.release_held();
-    }
+    changed_over(cx);
     let Err(fault) = result else { return };
     let known = cx.sa.child(child).filter(|child| child.state == ChildState::Established);
     let Some(known) = known.cloned() else { return };

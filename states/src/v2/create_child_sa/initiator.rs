@@ -444,6 +444,7 @@ impl ChildExchange {
             }
         }
         let Some(old) = self.replaces else { return };
+        outbound::changed_over(cx);
         // Where the peer has said that it does not have it, it is told so all the same: it may
         // have it by now.
         established.delete_child(cx, old, Cue::Replaced);
