@@ -186,10 +186,11 @@ impl IkeSaActor {
             Output::Transmit(datagram) => {
                 let (octets, to) = (datagram.bytes.len(), datagram.remote);
                 self.debug(DebugClass::Tmi, format_args!("sending {octets} octets to {to}"));
-                self.shell.transport.transmit(&datagram);
+                self.shell.transmit(&datagram);
             }
             Output::Keepalive { local, remote } => self.shell.transport.keepalive(local, remote),
             Output::Story(story) => self.shell.log.story(self.connection(), &story),
+            Output::Count(count) => self.shell.tally.borrow_mut().count(count),
             Output::Job(id, job) => {
                 let priority = if self.sa.is_initiator() || self.sa.is_established() {
                     Priority::High

@@ -54,6 +54,7 @@ pub mod service;
 pub mod shell;
 pub mod sockets;
 pub mod supervisor;
+pub mod tally;
 pub mod updown;
 pub mod watch;
 pub mod whack;

@@ -14,6 +14,7 @@ use pluto_messages::{
     NewResponder, Received, Unlisten,
 };
 use pluto_states::{CookieJar, Datagram};
+use pluto_wire::numbers::NotifyType;
 use pluto_wire::{Header, Version};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -99,6 +100,9 @@ impl Listener {
         bytes: &[u8],
         late: bool,
     ) {
+        if !late {
+            self.shell.tally.borrow_mut().ike_received(bytes.len());
+        }
         let header = match Header::peek(bytes) {
             Ok(header) => header,
             Err(error) => {
@@ -140,7 +144,7 @@ impl Listener {
                     && self.shell.log.admits_stranger()
                     && let Some(refusal) = pluto_states::refuse_major_version(&datagram())
                 {
-                    self.shell.transport.transmit(&refusal);
+                    self.shell.refuse(NotifyType::INVALID_MAJOR_VERSION, &refusal);
                 }
                 self.shell.log.stranger(remote, why);
             }
@@ -151,7 +155,7 @@ impl Listener {
     fn repeats_answer(&self, header: &Header, datagram: &Datagram) -> bool {
         let now = self.shell.clock.now();
         let answers = self.shell.demux.borrow_mut().farewells.answer(now, header, datagram);
-        answers.iter().for_each(|answer| self.shell.transport.transmit(answer));
+        answers.iter().for_each(|answer| self.shell.transmit(answer));
         !answers.is_empty()
     }
 
@@ -170,7 +174,8 @@ impl Listener {
             match self.jar.challenge(&datagram.bytes, datagram.remote) {
                 Ok(None) => {}
                 Ok(Some(bytes)) => {
-                    return self.shell.transport.transmit(&Datagram { bytes, ..datagram });
+                    let answer = Datagram { bytes, ..datagram };
+                    return self.shell.refuse(NotifyType::COOKIE, &answer);
                 }
                 Err(()) => return self.drop_one(),
             }
@@ -263,6 +268,8 @@ impl Handler<DescribeListener> for Listener {
             spis: demux.len(),
             half_open: demux.half_open(),
             cookies: demux.half_open() >= self.thresholds.cookies,
+            cookies_from: self.thresholds.cookies,
+            most_half_open: self.thresholds.most_half_open,
             received: self.received,
             dropped: self.dropped,
         }

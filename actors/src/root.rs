@@ -16,6 +16,7 @@ use crate::service::Factory;
 use crate::shell::{Shell, Transport};
 use crate::sockets::Sockets;
 use crate::supervisor::{Settings, Supervisor};
+use crate::tally::Tally;
 use crate::updown::UpdownActor;
 use crate::watch;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture};
@@ -147,6 +148,7 @@ pub fn start(parts: Parts) -> Tree {
         updown,
         supervisor: supervisor.downgrade(),
         leave_state: Cell::new(false),
+        tally: RefCell::new(Tally::default()),
         faults: parts.faults,
     });
     let to_root = root.clone().recipient::<Shutdown>();

@@ -8,12 +8,14 @@ use crate::jobs::Jobs;
 use crate::log::Log;
 use crate::sockets::Sockets;
 use crate::supervisor::Supervisor;
+use crate::tally::Tally;
 use crate::{dns::Dns, kernel::KernelActor, secrets::SecretsActor, updown::UpdownActor};
 use actix::{Addr, Recipient, WeakAddr};
 use pluto_connections::LocalAddress;
 use pluto_crypto::Entropy;
 use pluto_messages::Received;
-use pluto_states::{Datagram, Env, Input, Outbox, Serials};
+use pluto_states::{Count, Datagram, Env, Input, Outbox, Serials};
+use pluto_wire::numbers::NotifyType;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -60,6 +62,8 @@ pub struct Shell {
     pub supervisor: WeakAddr<Supervisor>,
     /// The daemon stops and leaves what the kernel has (`--shutdown --leave-state`).
     pub leave_state: Cell<bool>,
+    /// What is counted.
+    pub tally: RefCell<Tally>,
     /// Where the tests panic.
     pub faults: Faults,
     /// Faults of the network, for tests.
@@ -77,6 +81,18 @@ impl Shell {
     #[must_use]
     pub fn listens_on(&self, found: &LocalAddress) -> bool {
         self.sockets.as_ref().is_none_or(|sockets| sockets.wants(found))
+    }
+
+    /// Sends an IKE message.
+    pub fn transmit(&self, datagram: &Datagram) {
+        self.tally.borrow_mut().ike_sent(datagram.bytes.len());
+        self.transport.transmit(datagram);
+    }
+
+    /// Sends an answer that no IKE SA is made for, with this notification.
+    pub fn refuse(&self, notify: NotifyType, answer: &Datagram) {
+        self.tally.borrow_mut().count(Count::NotifySent(notify));
+        self.transmit(answer);
     }
 
     /// Gives one input to a state machine.

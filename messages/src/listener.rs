@@ -58,6 +58,10 @@ pub struct ListenerDescription {
     pub half_open: usize,
     /// Whether cookies are asked for now.
     pub cookies: bool,
+    /// Half-open responders from which on they are.
+    pub cookies_from: usize,
+    /// Half-open responders from which on requests are dropped.
+    pub most_half_open: usize,
     /// Datagrams received.
     pub received: u64,
     /// Dropped: not IKE, unknown SPI, mailbox full.

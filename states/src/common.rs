@@ -356,6 +356,7 @@ impl Cx<'_, '_> {
         let header = self.header(exchange, false, self.sa.window.next_id());
         let sizes = self.sizes(self.sa.path);
         let message = protection.seal(&header, payloads, sizes, self.env.entropy)?;
+        self.count_sent(payloads);
         self.transmit_request(exchange, message);
         Ok(())
     }
@@ -373,6 +374,7 @@ impl Cx<'_, '_> {
     ) -> Result<(), SealError> {
         let header = self.header(exchange, true, self.sa.window.expected_id());
         let message = protection.seal(&header, payloads, self.sizes(path), self.env.entropy)?;
+        self.count_sent(payloads);
         let first = message.first.clone();
         self.sa.window.response_sent(exchange, message);
         self.post(path, &first);
@@ -380,7 +382,12 @@ impl Cx<'_, '_> {
     }
 
     /// An unprotected message about IKE_SA_INIT.
-    pub(crate) fn unprotected(&self, header: &Header, payloads: Vec<Payload>) -> Option<Vec<u8>> {
+    pub(crate) fn unprotected(
+        &mut self,
+        header: &Header,
+        payloads: Vec<Payload>,
+    ) -> Option<Vec<u8>> {
+        self.count_sent(&payloads);
         Message { header: *header, payloads }.encode().ok()
     }
 

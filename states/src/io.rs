@@ -138,6 +138,8 @@ pub enum Output {
     Established(IkeEstablished),
     /// A line of log.
     Story(Story),
+    /// One more of something, for totals.
+    Count(crate::Count),
     /// A successor made by rekeying the IKE SA: start it as an actor of its own.
     Successor(Box<crate::IkeSa>),
     /// Another IKE SA is to be made in the place of this one, from the beginning: start an
@@ -565,6 +567,8 @@ pub struct IkeEstablished {
     pub initial_contact: bool,
     /// Whether we were the initiator.
     pub initiator: bool,
+    /// Its algorithms.
+    pub suite: pluto_crypto::IkeSuite,
 }
 
 /// Why a Child SA is down.

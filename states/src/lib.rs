@@ -26,6 +26,7 @@ mod child_sa;
 mod children;
 mod common;
 mod cookie;
+mod count;
 mod farewell;
 mod fragments;
 mod ike_sa;
@@ -43,6 +44,7 @@ mod window;
 
 pub use child_sa::{ChildSa, ChildState};
 pub use cookie::CookieJar;
+pub use count::Count;
 pub use farewell::{Farewell, Farewells};
 pub use ike_sa::{IkeSa, IkeSaSummary, ResponderStart};
 pub use io::*;

@@ -439,6 +439,7 @@ impl Peer {
             Output::Story(story) => {
                 self.log.push(format!("{} {}: {}", story.log_name, story.about, story.event));
             }
+            Output::Count(_) => {}
             Output::Successor(successor) => {
                 self.sas.insert(successor.serial(), *successor);
             }

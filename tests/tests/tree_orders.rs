@@ -57,6 +57,84 @@ fn counters_begin_anew_when_they_are_cleared() {
     });
 }
 
+#[test]
+fn every_notification_algorithm_and_ending_is_counted() {
+    run(async {
+        let pair = Pair::new(604, NET_TO_NET).await;
+        pair.establish().await;
+        pair.west.order(Request::Down { name: "tunnel".into() }).await;
+        seconds(1).await;
+        for (name, west, east) in [
+            ("total.ike.ikev2.established", 1, 1),
+            ("total.ike.ikev2.completed", 1, 1),
+            ("total.ike.ikev2.failed", 0, 0),
+            ("total.ikev2.ike.finished.completed", 1, 1),
+            ("total.ikev2.child.finished.completed", 1, 1),
+            ("total.ikev2.encr.AES_GCM_16", 1, 1),
+            ("total.ikev2.encr.AES_CBC", 0, 0),
+            ("total.ikev2.integ.NONE", 1, 1),
+            ("total.ikev2.group.DH31", 1, 1),
+            ("total.ikev2.ipsec.encr.AES_GCM_16", 1, 1),
+            ("total.ipsec.type.esp", 1, 1),
+            ("total.ipsec.type.encap", 0, 0),
+            ("total.ipsec.type.non_encap", 1, 1),
+            ("total.ikev2.sent.notifies.status.INITIAL_CONTACT", 0, 0),
+            ("total.ikev2.sent.notifies.status.NAT_DETECTION_SOURCE_IP", 1, 1),
+            ("total.ikev2.recv.notifies.status.NAT_DETECTION_SOURCE_IP", 1, 1),
+            ("total.ikev2.recv.notifies.error.NO_PROPOSAL_CHOSEN", 0, 0),
+        ] {
+            let found = (pair.west.counter(name).await, pair.east.counter(name).await);
+            assert_eq!(found, (west, east), "{name}");
+        }
+        let [west, east] = [&pair.west, &pair.east];
+        // Nothing is lost here: what the one has sent, the other has received.
+        let sent = west.counter("total.ike.traffic.out").await;
+        assert!(sent > 0);
+        assert_eq!(sent, east.counter("total.ike.traffic.in").await);
+        pair.end().await;
+    });
+}
+
+#[test]
+fn what_a_tunnel_has_carried_is_said_and_added_up_when_it_goes() {
+    run(async {
+        let pair = Pair::new(605, NET_TO_NET).await;
+        pair.establish().await;
+        let sas = pair.west.kernel.sas();
+        for (sa, octets) in sas
+            .iter()
+            .filter(|sa| sa.spec.is_some())
+            .map(|sa| (sa.sa, if sa.sa.inbound { 84 } else { 168 }))
+        {
+            assert!(pair.west.kernel.count_traffic(sa.destination, sa.spi, octets, 1));
+        }
+        pair.west.order(Request::Down { name: "tunnel".into() }).await;
+        seconds(1).await;
+        let said = "#2: ESP traffic information: in=84B out=168B";
+        assert!(pair.west.log.says(said), "{}", pair.west.log);
+        for (name, octets) in [("in", 84), ("out", 168)] {
+            assert_eq!(pair.west.counter(&format!("total.ipsec.traffic.{name}")).await, octets);
+            assert_eq!(pair.west.counter(&format!("total.ipsec.esp.traffic.{name}")).await, octets);
+        }
+        pair.end().await;
+    });
+}
+
+#[test]
+fn a_refusal_is_counted_by_its_name() {
+    run(async {
+        let pair = Pair::new(606, NET_TO_NET).await;
+        pair.east.order(Request::Delete { name: "tunnel".into() }).await;
+        drop(pair.west.initiate("tunnel"));
+        seconds(2).await;
+        let sent = "total.ikev2.sent.notifies.error.NO_PROPOSAL_CHOSEN";
+        let received = "total.ikev2.recv.notifies.error.NO_PROPOSAL_CHOSEN";
+        assert!(pair.east.counter(sent).await > 0);
+        assert!(pair.west.counter(received).await > 0);
+        pair.end().await;
+    });
+}
+
 /// More than are asked at a time, and made text of at a time.
 #[test]
 fn a_long_listing_is_whole_and_in_order_as_facts_and_as_text() {

@@ -11,6 +11,9 @@ macro_rules! registry {
         impl $name {
             $(pub const $konst: Self = Self($value);)*
 
+            /// All that have a name here, in the order of the registry.
+            pub const NAMED: &[Self] = &[$(Self::$konst),*];
+
             /// The registry's name, or none for a value that is not known here.
             #[must_use]
             pub fn name(self) -> Option<&'static str> {

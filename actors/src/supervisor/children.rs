@@ -1,7 +1,6 @@
 //! Child SAs: what they tell, what stands beside one that goes, how they end.
 
 use super::contained::Takes;
-use super::totals::count;
 use super::{ChildEntry, Supervisor};
 use crate::child_sa::ChildSaActor;
 use crate::watch;
@@ -36,7 +35,10 @@ impl Supervisor {
         replaced_by: Option<SerialNo>,
     ) {
         let Some(entry) = self.children.remove(&child) else { return };
-        count(&mut self.totals.child.finished);
+        self.shell.tally.borrow_mut().child_finished(entry.up.is_some(), &reason);
+        if let Some(up) = &entry.up {
+            self.settle_accounts(Arc::clone(up));
+        }
         if let Some(actor) = &entry.actor {
             actor.kill();
         }
@@ -83,7 +85,7 @@ impl Supervisor {
     fn child_news(&mut self, ike: SerialNo, event: ChildEvent, ctx: &mut Context<Self>) {
         match event {
             ChildEvent::Started { child, connection } => {
-                count(&mut self.totals.child.started);
+                self.shell.tally.borrow_mut().child_started();
                 let since = self.shell.clock.now();
                 self.children
                     .insert(child, ChildEntry { actor: None, ike, connection, up: None, since });
@@ -96,7 +98,7 @@ impl Supervisor {
             ChildEvent::Up(up) => {
                 let up = Arc::new(*up);
                 let child = up.child;
-                count(&mut self.totals.child.established);
+                self.shell.tally.borrow_mut().child_established(&up);
                 let Some(parent) = self.ikes.get(&ike) else { return };
                 let parent = parent.actor.addr.clone();
                 let (shell, facts) = (Rc::clone(&self.shell), Arc::clone(&up));

@@ -122,7 +122,6 @@ pub struct Supervisor {
     panics: u64,
     /// When this actor itself has panicked last.
     recent_panics: VecDeque<Instant>,
-    totals: totals::Totals,
     /// IKE SAs whose peer has crashed, and the connections that replace them.
     crashed: FxHashMap<SerialNo, Vec<ConnectionSerial>>,
     root: Recipient<Shutdown>,
@@ -181,7 +180,6 @@ impl Supervisor {
             listening: false,
             panics: 0,
             recent_panics: VecDeque::new(),
-            totals: totals::Totals::default(),
             crashed: FxHashMap::default(),
             root,
             escalate,

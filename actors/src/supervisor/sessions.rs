@@ -1,7 +1,6 @@
 //! IKE SAs: how they start, what they tell, how they end.
 
 use super::contained::Takes;
-use super::totals::count;
 use super::{IkeEntry, Supervisor};
 use crate::ike_sa::IkeSaActor;
 use crate::watch;
@@ -15,6 +14,7 @@ use pluto_messages::{
 };
 use pluto_states::{ChildUp, DownReason, Finish, IkeSa, Input, Request, ResponderStart};
 use pluto_whack::codes;
+use pluto_wire::numbers::NotifyType;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +61,7 @@ impl Supervisor {
             finish: None,
         };
         self.ikes.insert(serial, entry);
-        count(&mut self.totals.ike.started);
+        self.shell.tally.borrow_mut().ike_started();
         self.actor_line(Who::IkeSa(serial), format_args!("actor of an IKE SA started"));
         if mobike {
             self.tell_addresses(serial);
@@ -104,9 +104,9 @@ impl Supervisor {
             return; // Another one was started in its place.
         }
         let Some(entry) = self.ikes.remove(&serial) else { return };
-        count(&mut self.totals.ike.finished);
         self.shell.demux.borrow_mut().forget(entry.ours);
         let finish = entry.finish.clone().unwrap_or_else(|| Finish::Failed(describe(exit)));
+        self.shell.tally.borrow_mut().ike_finished(entry.established, &finish);
         for child in entry.children {
             self.child_down(child, DownReason::IkeEnded, None);
         }
@@ -238,7 +238,7 @@ impl Takes<NewResponder> for Supervisor {
             );
             self.shell.log.stranger(remote, &text);
             if let Some(refusal) = pluto_states::refuse_ike_sa_init(&request) {
-                self.shell.transport.transmit(&refusal);
+                self.shell.refuse(NotifyType::NO_PROPOSAL_CHOSEN, &refusal);
             }
             return;
         };
@@ -359,7 +359,7 @@ impl Takes<IkeSaEstablished> for Supervisor {
         let (ike, connection) = (established.ike, established.policy.connection);
         self.move_ike(ike, connection);
         if let Some(entry) = self.ikes.get_mut(&ike) {
-            count(&mut self.totals.ike.established);
+            self.shell.tally.borrow_mut().ike_established(Some(&established.suite));
             entry.established = true;
             entry.remote_id = Some(established.remote_id.clone());
             self.shell.demux.borrow_mut().no_longer_half_open(entry.ours);
@@ -431,6 +431,7 @@ impl Takes<IkeSaSucceeded> for Supervisor {
                 entry.up = Some(up);
             }
         }
+        self.shell.tally.borrow_mut().ike_established(summary.suite.as_ref());
         let redundant = summary.replaced_by.is_some();
         if let Some(entry) = self.ikes.get_mut(&new) {
             entry.children = children;

@@ -1,54 +1,45 @@
-//! What has happened since the daemon began, or since `whack --clearstats`.
+//! Totals: what Child SAs have carried, and setting all to zero.
 
 use super::Supervisor;
-use pluto_messages::{ClearCounters, Reporter};
-
-/// How many there were of a kind of SA.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Lives {
-    pub(super) started: u64,
-    pub(super) established: u64,
-    pub(super) finished: u64,
-}
-
-/// Counts for `--globalstatus`.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Totals {
-    pub(super) ike: Lives,
-    pub(super) child: Lives,
-    /// Panics before the counts began.
-    pub(super) panics_before: u64,
-}
-
-/// One more.
-pub(super) fn count(counter: &mut u64) {
-    *counter = counter.saturating_add(1);
-}
-
-impl Totals {
-    /// By their names.
-    pub(super) fn counters(&self) -> [(&'static str, u64); 7] {
-        [
-            ("total.ike.ikev2.established", self.ike.established),
-            ("total.ikev2.ike.started", self.ike.started),
-            ("total.ikev2.ike.established", self.ike.established),
-            ("total.ikev2.ike.finished", self.ike.finished),
-            ("total.ikev2.child.started", self.child.started),
-            ("total.ikev2.child.established", self.child.established),
-            ("total.ikev2.child.finished", self.child.finished),
-        ]
-    }
-}
+use crate::kernel::judge;
+use crate::log::Subject;
+use crate::tally::Tally;
+use pluto_messages::{ClearCounters, ReadCounters, Reporter};
+use pluto_states::{ChildUp, Level};
+use std::rc::Rc;
+use std::sync::Arc;
 
 impl Supervisor {
     /// `--clearstats`.
     pub(super) fn clear_totals(&mut self, reporter: &Reporter) {
-        self.totals = Totals { panics_before: self.panics, ..Totals::default() };
+        self.shell.tally.replace(Tally::since(self.panics));
         if let Some(listener) = &self.listener {
             listener.addr.do_send(ClearCounters);
         }
         let text = "counters are set to zero";
         self.shell.log.info(text);
         reporter.say(pluto_whack::codes::LOG, text);
+    }
+
+    /// A Child SA goes: what it has carried is said, and added up. To be asked before its SAs
+    /// are removed.
+    pub(super) fn settle_accounts(&self, up: Arc<ChildUp>) {
+        let shell = Rc::clone(&self.shell);
+        let counters = shell.kernel.send(ReadCounters(up.child.0));
+        actix_rt::spawn(async move {
+            // An SA that the kernel has removed, at its hard limit, is not there any more.
+            let Ok(counters) = judge(counters.await) else { return };
+            let subject = Subject {
+                name: Some(&up.policy.log_name),
+                connection: Some(up.policy.connection),
+                serial: Some(up.child),
+            };
+            let text = format_args!(
+                "{} traffic information: in={}B out={}B",
+                up.protocol, counters.bytes_in, counters.bytes_out
+            );
+            shell.log.line(Level::Info, &subject, text);
+            shell.tally.borrow_mut().carried(up.protocol, &counters);
+        });
     }
 }

@@ -12,7 +12,7 @@ use crate::child_sa::{ChildState, Life};
 use crate::common::{Cue, Cx, Task, Timers};
 use crate::nat::Path;
 use crate::protection::Protection;
-use crate::{ChildSpi, DownReason, Finish, IkeEstablished, Instant, Output, StoryEvent};
+use crate::{ChildSpi, Count, DownReason, Finish, IkeEstablished, Instant, Output, StoryEvent};
 use pluto_connections::{Id, SerialNo};
 use pluto_crypto::{IkeKeys, Secret};
 use pluto_wire::numbers::PrfId;
@@ -95,6 +95,7 @@ impl Established {
             remote_id,
             initial_contact,
             initiator,
+            suite: keyed.init.suite,
         }));
         let kept = Kept { d: keyed.keys.d.clone(), prf: keyed.init.suite.prf, proof };
         let (protection, kept) = (keyed.protection.clone(), Arc::new(kept));
@@ -149,6 +150,7 @@ impl Established {
                 Task::Liveness => {
                     self.ours = Some(Ours::Liveness);
                     cx.story(StoryEvent::Liveness);
+                    cx.count(Count::LivenessSent);
                     let probe = mobike::probe(cx);
                     if let Err(error) = self.informational(cx, &probe) {
                         return fail(cx, error);

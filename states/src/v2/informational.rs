@@ -8,7 +8,7 @@ use crate::child_sa::ChildState;
 use crate::common::Cx;
 use crate::nat::Path;
 use crate::protection::Protection;
-use crate::{ChildSpi, DownReason, Finish, StoryEvent};
+use crate::{ChildSpi, Count, DownReason, Finish, StoryEvent};
 use pluto_connections::SerialNo;
 use pluto_wire::numbers::{ExchangeType, NotifyType, ProtocolId};
 use pluto_wire::v2::{Delete, Payload};
@@ -45,11 +45,16 @@ pub(crate) fn process_request(
     if let State::Established(established) = &mut state {
         established.unknown_deleted(&unknown);
     }
+    if payloads.is_empty() {
+        cx.count(Count::LivenessReceived);
+    }
     let Some(protection) = protection_mut(&mut state) else { return state };
     if let Err(error) = cx.respond(protection, ExchangeType::INFORMATIONAL, path, &answer) {
         cx.debug(error.to_string());
     } else if ends {
         cx.say_farewell();
+    } else if payloads.is_empty() {
+        cx.count(Count::LivenessReplied);
     }
     match (rejected, state) {
         (Some(notify), _) => {

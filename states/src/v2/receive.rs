@@ -205,7 +205,7 @@ fn first_request(cx: &mut Cx<'_, '_>, datagram: &Datagram) -> State {
     );
     match admitted {
         Ok(row) => {
-            note_ignored(cx, row, &message.payloads);
+            note_contents(cx, row, &message.payloads);
             init_r::process_request(cx, path, &header, &message.payloads, &datagram.bytes)
         }
         Err(refusal) => match refusal.notify().cloned() {
@@ -215,7 +215,8 @@ fn first_request(cx: &mut Cx<'_, '_>, datagram: &Datagram) -> State {
     }
 }
 
-fn note_ignored(cx: &mut Cx<'_, '_>, row: &Row, payloads: &[Payload]) {
+fn note_contents(cx: &mut Cx<'_, '_>, row: &Row, payloads: &[Payload]) {
+    cx.count_received(payloads);
     if row.ignored(payloads).next().is_some() {
         let (story, contents) = (row.story, describe(payloads));
         cx.debug(format!("{story}: ignoring payloads without a meaning here, of {contents}"));
@@ -234,7 +235,7 @@ fn unprotected(cx: &mut Cx<'_, '_>, state: State, datagram: &Datagram, message: 
             return state;
         }
     };
-    note_ignored(cx, row, payloads);
+    note_contents(cx, row, payloads);
     let path = Path::of(datagram);
     match (row.processor, state) {
         (Processor::IkeSaInitResponse, State::AwaitInitResponse(waiting)) => {
@@ -330,7 +331,7 @@ fn opened(
     heard(cx, &path, role);
     match admitted(&state, header, role, first_inner, plain) {
         Ok((row, payloads)) => {
-            note_ignored(cx, row, &payloads);
+            note_contents(cx, row, &payloads);
             process(cx, state, row.processor, path, &payloads)
         }
         Err(refusal) => refused(cx, state, path, header.exchange, role, &refusal),

@@ -108,7 +108,7 @@ impl Supervisor {
         let mut gathered = Gathered {
             listener_restarts: self.listener_restarts,
             panics: self.panics,
-            totals: self.totals.clone(),
+            tally: self.shell.tally.borrow().clone(),
             uptime_s: self.shell.clock.now().0.as_secs(),
             ..Gathered::default()
         };

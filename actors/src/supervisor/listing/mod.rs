@@ -9,7 +9,7 @@ mod text;
 mod tree;
 
 use super::Supervisor;
-use super::totals::Totals;
+use crate::tally::Tally;
 use pluto_connections::{Connection, ConnectionSerial, SerialNo};
 use pluto_kernel::Counters;
 use pluto_messages::{
@@ -57,7 +57,7 @@ pub(super) struct Gathered {
     listener: ListenerDescription,
     listener_restarts: u32,
     panics: u64,
-    totals: Totals,
+    tally: Tally,
     secrets: Vec<(usize, String, String)>,
     uptime_s: u64,
     relations: Relations,

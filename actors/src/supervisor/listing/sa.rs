@@ -6,6 +6,11 @@ use pluto_connections::proposal::{describe_child, list_ike};
 use pluto_states::{ChildState, Instant};
 use pluto_whack::report::{ChildSaFacts, CounterFacts, DeadlineFacts, EventFacts, IkeSaFacts};
 
+/// A Child SA that is not up yet.
+const LARVAL: &str = "LARVAL_CHILD_SA";
+/// One that is.
+const ESTABLISHED: &str = "ESTABLISHED_CHILD_SA";
+
 fn deadlines(all: &[(&'static str, Instant)], now: Instant) -> Vec<DeadlineFacts> {
     let mut facts: Vec<DeadlineFacts> = all
         .iter()
@@ -64,7 +69,7 @@ pub(super) fn larval(view: &IkeView, _: &Gathered) -> Vec<ChildSaFacts> {
             connection_serial: summary.policy.connection.0,
             ike_sa: Some(view.serial.0),
             ike_version: 2,
-            state: "LARVAL_CHILD_SA".into(),
+            state: LARVAL.into(),
             state_words: words(child.state).into(),
             local: summary.local.ip().to_string(),
             remote: summary.remote.ip().to_string(),
@@ -95,7 +100,7 @@ pub(super) fn child(view: &ChildView, g: &Gathered) -> ChildSaFacts {
         connection_serial: up.policy.connection.0,
         ike_sa: Some(parent.map_or(up.ike.0, |ike| ike.serial.0)),
         ike_version: 2,
-        state: "ESTABLISHED_CHILD_SA".into(),
+        state: ESTABLISHED.into(),
         state_words: "established Child SA".into(),
         established: true,
         deadlines: match (known, parent) {
@@ -142,24 +147,57 @@ fn leases(policy: &pluto_connections::ChildPolicy) -> Vec<String> {
 /// Counters for `--globalstatus`.
 pub(super) fn counters(g: &Gathered) -> Vec<CounterFacts> {
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-    let established = g.ikes.iter().filter(|ike| ike.live.summary.established).count();
+    let (facts, states) = (super::brief(g), states(g));
+    let all = states.iter().fold(0, |sum: u64, (_, count)| sum.saturating_add(*count));
     [
-        ("current.states.all", count(g.ikes.len()).saturating_add(count(g.children.len()))),
-        ("current.states.ipsec", count(g.children.len())),
-        ("current.states.ike", count(g.ikes.len())),
+        ("config.setup.ike.ddos_threshold", count(g.listener.cookies_from)),
+        ("config.setup.ike.max_halfopen", count(g.listener.most_half_open)),
+        ("current.states.all", all),
+        ("current.states.ipsec", facts.child_total),
+        ("current.states.ike", facts.ike_total),
+        // Every shunt is a connection's.
         ("current.states.shunts", 0),
-        ("current.states.iketype.authenticated", count(established)),
-        ("current.states.iketype.halfopen", count(g.listener.half_open)),
-        ("current.states.iketype.open", count(g.ikes.len().saturating_sub(established))),
+        ("current.states.iketype.anonymous", facts.ike_anonymous),
+        ("current.states.iketype.authenticated", facts.ike_authenticated),
+        ("current.states.iketype.halfopen", facts.ike_half_open),
+        ("current.states.iketype.open", facts.ike_open),
         ("total.ike.mangled", g.listener.dropped),
         ("total.ike.received", g.listener.received),
-        ("total.panics.survived", g.panics.saturating_sub(g.totals.panics_before)),
     ]
     .into_iter()
-    .chain(g.totals.counters())
-    .map(|(name, value)| CounterFacts { name: name.to_string(), value })
+    .map(|(name, value)| (name.to_string(), value))
+    .chain(states)
+    .chain(g.tally.list(g.panics))
+    .map(|(name, value)| CounterFacts { name, value })
     .chain(dropped(g))
     .collect()
+}
+
+/// States as the listings name them.
+const STATES: [&str; 10] = [
+    "UNSECURED_R",
+    "IKE_SA_INIT_I0",
+    "IKE_SA_INIT_I",
+    "IKE_SA_INIT_R",
+    "IKE_SA_INIT_IR",
+    "IKE_AUTH_I",
+    "ESTABLISHED_IKE_SA",
+    LARVAL,
+    ESTABLISHED,
+    "ZOMBIE",
+];
+
+/// How many are in each state: `current.states.enumerate.ESTABLISHED_IKE_SA`.
+fn states(g: &Gathered) -> Vec<(String, u64)> {
+    let larval = g.ikes.iter().flat_map(|ike| &ike.live.summary.children);
+    let larval = larval.filter(|child| child.state == ChildState::Larval).map(|_| LARVAL);
+    let ikes = g.ikes.iter().map(|ike| ike.live.summary.state);
+    let all: Vec<&str> = ikes.chain(larval).chain(g.children.iter().map(|_| ESTABLISHED)).collect();
+    let counted = STATES.into_iter().map(|name| {
+        let count = all.iter().filter(|state| **state == name).count();
+        (format!("current.states.enumerate.{name}"), u64::try_from(count).unwrap_or(u64::MAX))
+    });
+    counted.collect()
 }
 
 /// The embedded data plane's: `total.esp.dropped.out.no-policy`.
