@@ -37,6 +37,18 @@ fn a_crashed_peer_may_be_named_and_a_name_that_is_not_known_is_an_error() {
 }
 
 #[test]
+fn a_state_that_is_not_there_is_named_by_its_serial_number() {
+    run(async {
+        let pair = Pair::new(607, NET_TO_NET).await;
+        let order = Request::Down { name: "#9".into() };
+        let outcome = pair.west.order(order).await;
+        assert_eq!(outcome.status, 21, "{outcome:?}");
+        assert!(pair.west.log.says("no state #9"), "{}", pair.west.log);
+        pair.end().await;
+    });
+}
+
+#[test]
 fn counters_begin_anew_when_they_are_cleared() {
     run(async {
         let pair = Pair::new(602, NET_TO_NET).await;

@@ -11,6 +11,11 @@ use pluto_states::Request as Order;
 use pluto_whack::{Request, codes};
 use std::sync::Arc;
 
+/// The state that a `--name` is about: `#5`.
+pub(super) fn named_state(name: &str) -> Option<SerialNo> {
+    name.strip_prefix('#').and_then(|serial| serial.parse().ok()).map(SerialNo)
+}
+
 impl Supervisor {
     fn command(&mut self, request: Request, reporter: Reporter, ctx: &mut Context<Self>) {
         match request {
@@ -90,13 +95,16 @@ impl Supervisor {
 
     /// What `--name` means, or a complaint.
     pub(super) fn named(&self, name: &str, reporter: &Reporter) -> Vec<Arc<Connection>> {
-        let found =
-            match name.strip_prefix('#').and_then(|serial| serial.parse().ok()).map(SerialNo) {
-                Some(serial) => self.connection_of_state(serial).into_iter().collect(),
-                None => self.table.by_name(name),
-            };
+        let state = named_state(name);
+        let found = match state {
+            Some(serial) => self.connection_of_state(serial).into_iter().collect(),
+            None => self.table.by_name(name),
+        };
         if found.is_empty() {
-            let text = format!("no connection or alias named \"{name}\"");
+            let text = match state {
+                Some(serial) => format!("no state {serial}"),
+                None => format!("no connection or alias named \"{name}\""),
+            };
             self.shell.log.warn(&text);
             reporter.say(codes::UNKNOWN_NAME, text);
         }

@@ -1,8 +1,9 @@
 //! What is logged at debug level, and who follows it.
 
 use super::Supervisor;
+use super::commands::named_state;
 use crate::log::{Subject, TapFilter};
-use pluto_connections::{Connection, SerialNo};
+use pluto_connections::Connection;
 use pluto_messages::{Reporter, Who};
 use pluto_states::Level;
 use pluto_whack::debug::DebugChange;
@@ -54,22 +55,20 @@ impl Supervisor {
 
     /// `whack --trace`: until the client goes away.
     pub(super) fn trace(&self, name: &str, reporter: Reporter) {
-        let filter =
-            match name.strip_prefix('#').and_then(|serial| serial.parse().ok()).map(SerialNo) {
-                Some(serial)
-                    if self.ikes.contains_key(&serial) || self.children.contains_key(&serial) =>
-                {
-                    TapFilter::State(serial)
-                }
-                Some(serial) => {
-                    return reporter
-                        .say(codes::UNKNOWN_NAME, format!("no state {serial} to trace"));
-                }
-                None => match self.named(name, &reporter).first() {
-                    Some(connection) => TapFilter::ConnectionTrace(connection.serial()),
-                    None => return,
-                },
-            };
+        let filter = match named_state(name) {
+            Some(serial)
+                if self.ikes.contains_key(&serial) || self.children.contains_key(&serial) =>
+            {
+                TapFilter::State(serial)
+            }
+            Some(serial) => {
+                return reporter.say(codes::UNKNOWN_NAME, format!("no state {serial} to trace"));
+            }
+            None => match self.named(name, &reporter).first() {
+                Some(connection) => TapFilter::ConnectionTrace(connection.serial()),
+                None => return,
+            },
+        };
         reporter.say(codes::LOG, format!("tracing {name}; interrupt to end"));
         let tap = self.shell.log.tap(filter, reporter.clone());
         // Lives as long as the client does.

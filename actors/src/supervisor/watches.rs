@@ -1,6 +1,7 @@
 //! Orders of whack for single SAs: rekey, delete, down; and those who wait for their end.
 
 use super::Supervisor;
+use super::commands::named_state;
 use crate::log::{Tap, TapFilter};
 use actix::{AsyncContext, Context};
 use pluto_connections::SerialNo;
@@ -142,7 +143,7 @@ impl Supervisor {
         connection: pluto_connections::ConnectionSerial,
         kind: Kind,
     ) -> Option<SerialNo> {
-        let state = name.strip_prefix('#').and_then(|serial| serial.parse().ok()).map(SerialNo);
+        let state = named_state(name);
         if let Some(state) = state {
             let child = self.children.get(&state).filter(|child| child.up.is_some());
             return match kind {
