@@ -1,5 +1,6 @@
 //! The kernel service: one backend, asked by message; its events go to the supervisor.
 
+use crate::clock::Clock;
 use crate::log::Log;
 use crate::platform::{Described, register};
 use crate::service::{Factory, Service};
@@ -15,7 +16,8 @@ use pluto_messages::{
     ListAddresses, MoveSaPair, ReadCounters, ReadManyCounters, RemoveReplacedSaPair, RemoveSaPair,
     RouteTo, SetPolicies,
 };
-use pluto_states::{ChildInstall, KernelFault};
+use pluto_states::{ChildInstall, Instant, KernelFault};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
@@ -31,6 +33,10 @@ pub struct KernelActor {
     service: Service<Backend>,
     events: Option<Sources>,
     tell: Recipient<KernelTells>,
+    clock: Clock,
+    /// Replaced Child SAs in the order in which they go, and when. One timer serves them all:
+    /// each that a context has is looked at with every message.
+    replaced: VecDeque<(Instant, u64)>,
 }
 
 impl KernelActor {
@@ -43,7 +49,23 @@ impl KernelActor {
         log: Log,
         escalate: Option<Recipient<Escalated>>,
     ) -> Self {
-        Self { service: Service::new("kernel", factory, log, escalate), events, tell }
+        let service = Service::new("kernel", factory, log, escalate);
+        let (clock, replaced) = (Clock::default(), VecDeque::new());
+        Self { service, events, tell, clock, replaced }
+    }
+
+    /// Removes the replaced Child SAs whose time has come, and waits for the next.
+    fn remove_replaced(&mut self, ctx: &mut Context<Self>) {
+        let now = self.clock.now();
+        while self.replaced.front().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, child)) = self.replaced.pop_front()
+        {
+            // What cannot be removed is in the ledger, and what is not there is no error.
+            let _ = self.service.call(|core| core.remove(child));
+        }
+        if let Some((next, _)) = self.replaced.front() {
+            ctx.run_later(self.clock.until(*next), Self::remove_replaced);
+        }
     }
 }
 
@@ -170,10 +192,10 @@ impl Handler<RemoveReplacedSaPair> for KernelActor {
     type Result = ();
 
     fn handle(&mut self, msg: RemoveReplacedSaPair, ctx: &mut Self::Context) {
-        ctx.run_later(REPLACED_LINGERS, move |actor, _| {
-            // What cannot be removed is in the ledger, and what is not there is no error.
-            let _ = actor.service.call(|core| core.remove(msg.0));
-        });
+        self.replaced.push_back((self.clock.now().after(REPLACED_LINGERS), msg.0));
+        if self.replaced.len() == 1 {
+            ctx.run_later(REPLACED_LINGERS, Self::remove_replaced);
+        }
     }
 }
 
@@ -379,17 +401,5 @@ fn port_masks(start: u16, end: u16) -> Vec<(u16, u16)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::port_masks;
-
-    #[test]
-    fn ports_become_masks() {
-        assert_eq!(port_masks(0, 65535), [(0, 0)]);
-        assert_eq!(port_masks(80, 80), [(80, 0xffff)]);
-        assert_eq!(
-            port_masks(1024, 65535).iter().map(|&(_, m)| u32::from(!m) + 1).sum::<u32>(),
-            65536 - 1024
-        );
-        assert_eq!(port_masks(1, 3), [(1, 0xffff), (2, 0xfffe)]);
-    }
-}
+#[path = "kernel_tests.rs"]
+mod tests;
