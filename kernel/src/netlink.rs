@@ -118,6 +118,26 @@ impl Netlink {
     /// The fate of the batch is unknown.
     pub(crate) fn ask(
         &mut self,
+        answer: impl FnMut(usize, Message<'_>),
+    ) -> Result<Vec<Refusal>, KernelError> {
+        self.exchange(true, answer)
+    }
+
+    /// The same with a batch whose last request has one message for an answer, which needs no
+    /// acknowledgement behind it.
+    ///
+    /// # Errors
+    /// The fate of the batch is unknown.
+    pub(crate) fn ask_for_one(
+        &mut self,
+        mut answer: impl FnMut(Message<'_>),
+    ) -> Result<Vec<Refusal>, KernelError> {
+        self.exchange(false, |_, message| answer(message))
+    }
+
+    fn exchange(
+        &mut self,
+        acknowledged: bool,
         mut answer: impl FnMut(usize, Message<'_>),
     ) -> Result<Vec<Refusal>, KernelError> {
         let count = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
@@ -126,7 +146,7 @@ impl Netlink {
         }
         let first = self.seq;
         self.seq = first.wrapping_add(count);
-        let sent = send(&self.socket, self.requests.seal(first));
+        let sent = send(&self.socket, self.requests.seal(first, acknowledged));
         self.requests.clear();
         sent.map_err(|error| failed("send a request", &error))?;
         let last = count.wrapping_sub(1);
@@ -157,6 +177,7 @@ impl Netlink {
                             refusals.push(Refusal { request, errno: libc::EINTR, why });
                         }
                         answer(request, message);
+                        done |= !acknowledged && number == last;
                     }
                 }
             }

@@ -127,7 +127,7 @@ impl Host {
         }
         out.end();
         let mut answer = None;
-        let refusals = self.netlink.ask(|_, message| {
+        let refusals = self.netlink.ask_for_one(|message| {
             if message.kind == RTM_NEWROUTE {
                 answer = read_answer(message.payload);
             }

@@ -76,9 +76,9 @@ impl Requests {
         self.put(start, &length.to_ne_bytes());
     }
 
-    /// Numbers the requests from `first` on and asks for the last's acknowledgement when
-    /// none asks for a table: an error is told in any case.
-    pub(crate) fn seal(&mut self, first: u32) -> &[u8] {
+    /// Numbers the requests from `first` on and, if it is to be acknowledged, asks for the
+    /// last's acknowledgement when none asks for a table: an error is told in any case.
+    pub(crate) fn seal(&mut self, first: u32, acknowledged: bool) -> &[u8] {
         let starts = std::mem::take(&mut self.starts);
         let mut seq = first;
         for (number, start) in starts.iter().enumerate() {
@@ -89,7 +89,7 @@ impl Requests {
                 let flags = self.octets.get(at..at.saturating_add(2));
                 let flags =
                     flags.and_then(|flags| flags.try_into().ok()).map_or(0, u16::from_ne_bytes);
-                if flags & DUMP != DUMP {
+                if acknowledged && flags & DUMP != DUMP {
                     self.put(at, &(flags | ACK).to_ne_bytes());
                 }
             }
