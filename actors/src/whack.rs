@@ -157,7 +157,12 @@ async fn relay(
         let mut next = Some(reply);
         while let Some(reply) = next {
             status.see(reply.code());
-            batch.append(&mut frame::encode_reply(&reply));
+            let mut encoded = frame::encode_reply(&reply);
+            if batch.is_empty() {
+                batch = encoded;
+            } else {
+                batch.append(&mut encoded);
+            }
             next = if batch.len() < BATCH { replies.try_recv().ok() } else { None };
         }
         if !send(write, &batch).await {

@@ -153,7 +153,9 @@ pub fn encode_reply(reply: &Reply) -> Vec<u8> {
         }
         _ => None,
     };
-    let encoded = line(cut.as_ref().unwrap_or(reply));
+    // A piece of a listing has an escape for every 20 octets or so.
+    let room = if let Reply::Text { text } = reply { text.len() / 8 * 9 } else { 0 };
+    let encoded = line_within(room, cut.as_ref().unwrap_or(reply));
     if encoded.len() > MAX_REPLY {
         return line(&Reply::log(format!(
             "a fact of {} octets is not shown: more than {MAX_REPLY}",
@@ -219,9 +221,17 @@ fn unescape(text: &str, out: &mut String) -> Option<()> {
 }
 
 fn line(message: &impl Serialize) -> Vec<u8> {
+    line_within(0, message)
+}
+
+/// The same when it is known to take about so many octets.
+fn line_within(room: usize, message: &impl Serialize) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(room.saturating_add(128));
     // Messages have string keys and no fallible fields, so this cannot fail; should a later
     // field break that, the other side gets an empty line, which it refuses.
-    let mut encoded = serde_json::to_vec(message).unwrap_or_default();
+    if serde_json::to_writer(&mut encoded, message).is_err() {
+        encoded.clear();
+    }
     encoded.push(b'\n');
     encoded
 }

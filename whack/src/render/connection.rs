@@ -11,7 +11,7 @@ const NO_ID: &str = "NONE";
 
 pub(super) fn connection(c: &ConnectionFacts, out: &mut String) -> Result {
     topology(c, out)?;
-    let mut lines = String::with_capacity(2_048);
+    let mut lines = String::with_capacity(4_096);
     hosts(c, &mut lines)?;
     authentication(c, &mut lines)?;
     lifetimes(c, &mut lines)?;
@@ -19,10 +19,15 @@ pub(super) fn connection(c: &ConnectionFacts, out: &mut String) -> Result {
     identities(c, &mut lines)?;
     state(c, &mut lines)?;
     algorithms(c, &mut lines)?;
-    for line in lines.lines() {
-        for part in [c.log_name.as_str(), ":   ", line, "\n"] {
-            out.push_str(part);
-        }
+    // About so many lines, whose heads are all the same.
+    let head = [c.log_name.as_str(), ":   "].concat();
+    out.reserve(lines.len().saturating_add(head.len().saturating_mul(32)));
+    let mut rest = lines.as_str();
+    while let Some(end) = memchr::memchr(b'\n', rest.as_bytes()) {
+        let (line, after) = rest.split_at(end.saturating_add(1));
+        out.push_str(&head);
+        out.push_str(line);
+        rest = after;
     }
     Ok(())
 }

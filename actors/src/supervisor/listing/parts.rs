@@ -62,20 +62,22 @@ pub(super) fn of(what: Listing, g: &Gathered) -> Vec<Part> {
 }
 
 impl Part {
-    /// The same in slices of at most so many.
+    /// The same in slices of at most so many; of what is only a line, of more.
     pub(super) fn slices(self, most: usize) -> Vec<Self> {
-        let slices = |range: Range<usize>, part: fn(Range<usize>) -> Self| {
+        let cut = |range: Range<usize>, part: fn(Range<usize>) -> Self, most: usize| {
             let end = range.end;
             let starts = range.step_by(most.max(1));
             starts.map(|start| part(start..end.min(start.saturating_add(most)))).collect()
         };
+        let slices = |range, part| cut(range, part, most);
+        let lines = |range, part| cut(range, part, most.saturating_mul(8));
         match self {
             Self::Connections(range) => slices(range, Self::Connections),
             Self::Sas(range) => slices(range, Self::Sas),
             Self::Children(range) => slices(range, Self::Children),
-            Self::ConnectionActors(range) => slices(range, Self::ConnectionActors),
-            Self::IkeActors(range) => slices(range, Self::IkeActors),
-            Self::ChildActors(range) => slices(range, Self::ChildActors),
+            Self::ConnectionActors(range) => lines(range, Self::ConnectionActors),
+            Self::IkeActors(range) => lines(range, Self::IkeActors),
+            Self::ChildActors(range) => lines(range, Self::ChildActors),
             other => vec![other],
         }
     }
