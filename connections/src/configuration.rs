@@ -14,7 +14,7 @@ use std::net::IpAddr;
 pub const MAX_BANNER: usize = 512;
 
 /// Which part we play.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ConfigRole {
     /// We give.
     Server,
@@ -23,7 +23,7 @@ pub enum ConfigRole {
 }
 
 /// What one end is configured with by the other (RFC 7296, 2.19 and 3.15).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Configuration {
     /// Our part.
     pub role: ConfigRole,

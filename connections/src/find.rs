@@ -49,12 +49,12 @@ pub struct ChildLookup {
 }
 
 /// A candidate, and the first thing about it that did not match.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Mismatch {
     /// The candidate, as logs name it.
     pub connection: Arc<str>,
     /// What did not match: `rightid`, `authby`, `leftsubnet` ….
-    pub field: &'static str,
+    pub field: std::borrow::Cow<'static, str>,
     /// What the connection wants.
     pub configured: String,
     /// What the peer wants.
@@ -451,7 +451,7 @@ fn explain_auth(candidate: &Connection, lookup: &AuthLookup, field: Field) -> Mi
             ("ike", candidate.config.ike.to_string(), received)
         }
     };
-    Mismatch { connection: candidate.log_name(), field, configured, received }
+    Mismatch { connection: candidate.log_name(), field: field.into(), configured, received }
 }
 
 fn explain_child(
@@ -486,14 +486,14 @@ fn explain_child(
             (sided(remote, "leftsubnet", "rightsubnet"), joined(&own), joined(&lookup.remote_ts))
         }
     };
-    Mismatch { connection: candidate.log_name(), field, configured, received }
+    Mismatch { connection: candidate.log_name(), field: field.into(), configured, received }
 }
 
 fn explain_hosts(candidate: &Connection, local: IpAddr, remote: IpAddr) -> Mismatch {
     let text = |a: Option<IpAddr>| a.map_or_else(|| "%any".to_owned(), |a| a.to_string());
     let own = [candidate.local_address(), candidate.remote_address()].map(text).join("...");
     let received = format!("{local}...{remote}");
-    Mismatch { connection: candidate.log_name(), field: "host", configured: own, received }
+    Mismatch { connection: candidate.log_name(), field: "host".into(), configured: own, received }
 }
 
 /// Selectors as text; a peer's list may be long.

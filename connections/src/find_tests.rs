@@ -132,7 +132,7 @@ fn every_mismatch_is_explained_by_its_first_field() {
     // The suite is that of the first in name order, "auth".
     let mut why = table.for_ike_auth(&lookup).unwrap_err();
     why.sort_by(|a, b| a.connection.cmp(&b.connection));
-    let fields: Vec<_> = why.iter().map(|m| (&*m.connection, m.field)).collect();
+    let fields: Vec<_> = why.iter().map(|m| (&*m.connection, &*m.field)).collect();
     assert_eq!(fields, [("\"auth\"", "authby"), ("\"id\"", "rightid"), ("\"ike\"", "ike")]);
     assert_eq!(why[0].configured, "null");
     assert_eq!(why[0].received, "secret");

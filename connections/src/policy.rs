@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How an end proves its identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum Authby {
     /// A pre-shared key.
@@ -21,7 +21,7 @@ pub enum Authby {
 }
 
 /// Tunnel or transport mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum IpsecMode {
     /// Whole packets inside.
     Tunnel,
@@ -30,7 +30,7 @@ pub enum IpsecMode {
 }
 
 /// `encapsulation=`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Encapsulation {
     /// UDP only where a NAT was detected.
     Auto,
@@ -41,7 +41,7 @@ pub enum Encapsulation {
 }
 
 /// `fragmentation=`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Fragmentation {
     /// Where the peer can.
     Yes,
@@ -52,7 +52,7 @@ pub enum Fragmentation {
 }
 
 /// When a request is sent again, and when it is given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Retransmit {
     /// First delay; doubles each time. libreswan: 500 ms.
     pub interval: Duration,
@@ -61,7 +61,7 @@ pub struct Retransmit {
 }
 
 /// Lifetimes of one kind of SA.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Lifetimes {
     /// When it ends.
     pub life: Duration,
@@ -78,7 +78,7 @@ pub struct Lifetimes {
 }
 
 /// What an IKE SA needs to know of its connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct IkePolicy {
     /// The connection (or instance) it belongs to.
     pub connection: ConnectionSerial,
@@ -121,7 +121,7 @@ pub struct IkePolicy {
 }
 
 /// What a Child SA needs to know of its connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ChildPolicy {
     /// The connection (or instance) it belongs to.
     pub connection: ConnectionSerial,

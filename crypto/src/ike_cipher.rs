@@ -60,6 +60,12 @@ impl IkeCipher {
         })))
     }
 
+    /// What [`Self::new`] was given.
+    pub(crate) fn parts(&self) -> (EncrId, u16, IntegId, &Secret, &Secret) {
+        let Keys { encr, encr_bits, integ, encr_key, integ_key, .. } = &*self.0;
+        (*encr, *encr_bits, *integ, encr_key, integ_key)
+    }
+
     /// Octets of an SK body (IV, cipher text, padding, ICV) for this much plain text.
     #[must_use]
     pub fn body_len(&self, plain_len: usize) -> usize {

@@ -60,8 +60,23 @@ impl LocalKey {
         }
     }
 
-    /// The key pair of a given private value, for known answers.
-    #[cfg(test)]
+    /// The private value, as [`Self::from_private`] takes it.
+    ///
+    /// # Errors
+    /// The library does not give it out.
+    pub(crate) fn private_value(&self) -> Result<Secret, Error> {
+        match &self.private {
+            Private::Modp(exponent) => Ok(exponent.clone()),
+            Private::Ecdh(key) => ecdh::Curve::of(self.method)
+                .and_then(|curve| curve.scalar_of(key))
+                .ok_or(Error::UnsupportedKe(self.method)),
+        }
+    }
+
+    /// The key pair of a given private value.
+    ///
+    /// # Errors
+    /// The method is not implemented, or that is no private value of it.
     pub(crate) fn from_private(method: KeId, private: &[u8]) -> Result<Self, Error> {
         if let Some(curve) = ecdh::Curve::of(method) {
             let key = curve.private_key(private).ok_or(Error::UnsupportedKe(method))?;

@@ -6,7 +6,7 @@ use pluto_wire::IkeSpis;
 use pluto_wire::numbers::{EncrId, IntegId, KeId, PrfId};
 
 /// The algorithms negotiated for an IKE SA.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct IkeSuite {
     /// Encryption.
     pub encr: EncrId,
@@ -21,7 +21,7 @@ pub struct IkeSuite {
 }
 
 /// The seven keys of an IKE SA.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct IkeKeys {
     /// For the keys of Child SAs.
     pub d: Secret,
@@ -122,7 +122,7 @@ impl Keymat<'_> {
 }
 
 /// The algorithms negotiated for a Child SA.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ChildSuite {
     /// Encryption; NULL for AH or integrity only.
     pub encr: EncrId,

@@ -19,6 +19,7 @@ mod mac;
 mod prf;
 mod secret;
 mod selftest;
+pub mod snapshot;
 
 #[cfg(test)]
 mod known_answers;

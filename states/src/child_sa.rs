@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) const REPLACED_LINGERS: Duration = Duration::from_secs(90);
 
 /// Where a Child SA is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ChildState {
     /// Being negotiated.
     Larval,
@@ -35,7 +35,7 @@ pub struct ChildSa {
 }
 
 /// The same within the machine: cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Child {
     pub(crate) serial: SerialNo,
     pub(crate) policy: Arc<ChildPolicy>,
@@ -86,7 +86,7 @@ impl Child {
 }
 
 /// When an SA is replaced, and when it ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Life {
     /// When its replacement begins; none when we do not begin it, or did.
     pub(crate) rekey: Option<Instant>,

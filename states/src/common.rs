@@ -21,7 +21,7 @@ use pluto_wire::{Flags, Header, IkeSpi, IkeSpis, MessageId, Version};
 use std::sync::Arc;
 
 /// Orders that wait until the window is free.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Task {
     DeleteIke,
     DeleteChild(SerialNo, Cue),
@@ -43,7 +43,7 @@ pub(crate) enum Task {
 }
 
 /// Why something is deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Cue {
     /// Somebody wants it.
     Requested,
@@ -71,7 +71,7 @@ const MAX_TASKS: usize = 2 * MAX_CHILDREN;
 pub(crate) const MAX_CHILDREN: usize = 2048;
 
 /// When things are due, beside retransmission and the lives of Child SAs.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Timers {
     /// A half-open responder, or one that only repeats its refusal, ends.
     pub(crate) discard: Option<Instant>,
@@ -88,7 +88,7 @@ pub(crate) struct Timers {
 }
 
 /// Everything that outlives a state. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Common {
     pub(crate) serial: SerialNo,
     pub(crate) policy: Arc<IkePolicy>,

@@ -30,7 +30,7 @@ const SMALL_V4: usize = 532;
 const LARGE: usize = 1192;
 
 /// A message on its way: a datagram, or several.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Parcel {
     /// One.
     Whole(Arc<[u8]>),
@@ -50,7 +50,7 @@ impl Parcel {
 }
 
 /// A message as it goes out first, and as it goes out again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Outgoing {
     /// At first.
     pub(crate) first: Parcel,
@@ -85,7 +85,7 @@ pub(crate) fn announcement(policy: Fragmentation) -> Option<Payload> {
 }
 
 /// Fragmentation in one IKE SA.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Fragments {
     /// Both have announced it.
     pub(crate) agreed: bool,
@@ -100,7 +100,7 @@ pub(crate) struct Fragments {
 }
 
 /// What of a message is there.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Partial {
     of: Key,
     total: u16,
@@ -111,7 +111,7 @@ struct Partial {
 }
 
 /// Which message a fragment is of; the window has only one of each kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Key {
     exchange: ExchangeType,
     response: bool,

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// An IKE SA. Plain data.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct IkeSa {
     common: Common,
     state: State,

@@ -44,7 +44,7 @@ impl Serials {
 
 /// A datagram with its addresses. On port 4500 the non-ESP marker is the shell's business:
 /// it is not in `bytes`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Datagram {
     /// Our address and port.
     pub local: SocketAddr,
@@ -76,7 +76,7 @@ pub enum Input {
 }
 
 /// Orders.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub enum Request {
     /// Delete the IKE SA with all its Child SAs: tell the peer, wait for its answer.
     DeleteIke,
@@ -166,11 +166,15 @@ pub enum Output {
 pub type Outbox = Vec<Output>;
 
 /// Names a job within its SA.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct JobId(pub u64);
 
 /// Names a question within its SA.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct AskId(pub u64);
 
 /// Something slow: a pure function for the blocking pool. It carries its own random octets
@@ -331,7 +335,9 @@ pub struct AuthAnswer {
 }
 
 /// An SPI of ESP or AH.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct ChildSpi(pub u32);
 
 impl fmt::Display for ChildSpi {
@@ -393,7 +399,7 @@ pub struct ChildMove {
 }
 
 /// Everything that the kernel needs to know of a Child SA.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct ChildInstall {
     /// The Child SA.
     pub child: SerialNo,
@@ -515,7 +521,7 @@ pub enum ChildEvent {
 }
 
 /// Facts of an established Child SA.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ChildUp {
     /// The Child SA.
     pub child: SerialNo,
@@ -593,7 +599,7 @@ pub enum DownReason {
 }
 
 /// Why an IKE SA has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Finish {
     /// We deleted it, and the peer knows (or was told once).
     Deleted,

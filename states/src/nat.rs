@@ -15,7 +15,7 @@ pub(crate) const IKE_PORT: u16 = 500;
 pub(crate) const NAT_PORT: u16 = 4500;
 
 /// Between which addresses an SA speaks, and whether its messages carry the marker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Path {
     /// Our address and port.
     pub(crate) local: SocketAddr,
@@ -66,7 +66,7 @@ impl Path {
 }
 
 /// Who is behind a NAT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct NatDetection {
     /// We are: keepalives are ours to send.
     pub(crate) local: bool,

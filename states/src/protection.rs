@@ -19,7 +19,7 @@ const SKF_PREFIX: usize = SK_PREFIX + 4;
 const MOST_FRAGMENTS: usize = 32;
 
 /// The ciphers of both directions. `Clone` is cheap.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Protection {
     send: IkeCipher,
     receive: IkeCipher,

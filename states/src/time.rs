@@ -3,7 +3,19 @@
 use std::time::Duration;
 
 /// A point in time since an epoch of the shell's choosing (its start); monotonic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct Instant(pub Duration);
 
 impl Instant {

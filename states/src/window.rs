@@ -15,7 +15,7 @@ const MAX_RESENDS: u8 = 12;
 const LOST: Duration = Duration::from_secs(4);
 
 /// Both directions' message ids.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Window {
     next_request: u32,
     outstanding: Option<Outstanding>,
@@ -25,7 +25,7 @@ pub(crate) struct Window {
 }
 
 /// A request of ours that waits for its response.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Outstanding {
     id: u32,
     exchange: ExchangeType,
@@ -42,7 +42,7 @@ struct Outstanding {
 }
 
 /// See [`Window::peer_heard`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum PutForward {
     No,
     /// It is due now; in its turn it would be later.

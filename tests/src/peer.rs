@@ -192,6 +192,8 @@ pub struct Peer {
     pub pools: AddressPools,
     /// Of which ranges.
     pub ranges: Vec<PoolRange>,
+    /// Whether each IKE SA is written after every input, and what is read back goes on.
+    pub snapshots: bool,
 }
 
 /// What a handled input leaves to do.
@@ -306,6 +308,13 @@ pub fn child_policy(name: &str, local: &str, remote: &str) -> ChildPolicy {
     }
 }
 
+/// What comes back of an IKE SA that was written.
+#[allow(clippy::panic, reason = "one that cannot be written is what a test wants to know")]
+fn read_back(sa: &IkeSa) -> IkeSa {
+    let read = sa.snapshot().and_then(|snapshot| IkeSa::from_snapshot(&snapshot));
+    read.unwrap_or_else(|error| panic!("{error}: {sa:#?}"))
+}
+
 impl Peer {
     /// A host with one connection.
     #[must_use]
@@ -327,6 +336,7 @@ impl Peer {
             half_open: BTreeSet::new(),
             pools: AddressPools::default(),
             ranges: Vec::new(),
+            snapshots: false,
         }
     }
 
@@ -394,7 +404,7 @@ impl Peer {
         let mut out = Vec::new();
         let (entropy, serials) = (&mut self.entropy, &mut self.serials);
         copy.handle(&mut Env { now, entropy, serials }, input, &mut out);
-        self.sas.insert(serial, copy);
+        self.sas.insert(serial, if self.snapshots { read_back(&copy) } else { copy });
         for output in out {
             self.output(now, serial, output, &mut effects);
         }
@@ -482,16 +492,17 @@ impl Peer {
                 AskResult::Psk(macs.collect::<Result<_, _>>().ok())
             }
             Ask::Connection(lookup) => {
-                let mismatch = |field, configured: &dyn ToString, received: &dyn ToString| {
-                    let (configured, received) = (configured.to_string(), received.to_string());
-                    let connection = Arc::clone(&self.ike.log_name);
-                    AskResult::Connection(Err(vec![Mismatch {
-                        connection,
-                        field,
-                        configured,
-                        received,
-                    }]))
-                };
+                let mismatch =
+                    |field: &'static str, configured: &dyn ToString, received: &dyn ToString| {
+                        let (configured, received) = (configured.to_string(), received.to_string());
+                        let connection = Arc::clone(&self.ike.log_name);
+                        AskResult::Connection(Err(vec![Mismatch {
+                            connection,
+                            field: field.into(),
+                            configured,
+                            received,
+                        }]))
+                    };
                 if !self.ike.remote_id.accepts(&lookup.remote_id) {
                     return mismatch("remote id", &self.ike.remote_id, &lookup.remote_id);
                 }

@@ -13,6 +13,7 @@ pub const NON_ESP_MARKER: [u8; 4] = [0; 4];
 
 /// An IKE SPI; all zero means "none yet".
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct IkeSpi(pub [u8; 8]);
 
 impl IkeSpi {
@@ -40,6 +41,7 @@ impl fmt::Debug for IkeSpi {
 
 /// The pair of SPIs that names an IKE SA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct IkeSpis {
     /// Of the original initiator.
     pub initiator: IkeSpi,
@@ -55,6 +57,7 @@ impl fmt::Display for IkeSpis {
 
 /// A message id: counts the requests of one side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MessageId(pub u32);
 
 impl fmt::Display for MessageId {

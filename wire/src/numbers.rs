@@ -5,6 +5,7 @@ macro_rules! registry {
     ($(#[$doc:meta])* $name:ident: $ty:ty { $($konst:ident = $value:expr, $text:expr;)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name(pub $ty);
 
         #[allow(missing_docs, reason = "the registry names them")]

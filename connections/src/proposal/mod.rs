@@ -16,7 +16,7 @@ use pluto_wire::v2::{Proposal, SaPayload};
 use std::fmt;
 
 /// One proposal: for each kind of algorithm the acceptable ones, preferred first.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Algorithms {
     /// Encryption with key bits. 0 is the algorithm's only length, or for one with several
     /// the usual two: IKE offers 256 and then 128 bits, ESP 128 and then 256.
@@ -34,11 +34,11 @@ pub struct Algorithms {
 }
 
 /// `ike=`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct IkeProposals(pub Vec<Algorithms>);
 
 /// `esp=` or `ah=`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ChildProposals {
     /// ESP or AH.
     pub protocol: ProtocolId,
@@ -72,7 +72,7 @@ pub struct NoProposal {
 }
 
 /// The chosen IKE proposal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ChosenIke {
     /// Its algorithms.
     pub suite: IkeSuite,

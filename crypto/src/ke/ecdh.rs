@@ -5,6 +5,7 @@ use crate::{Entropy, Error, Secret};
 use aws_lc_rs::agreement::{
     Algorithm, ECDH_P256, ECDH_P384, ECDH_P521, PrivateKey, UnparsedPublicKey, X25519, agree,
 };
+use aws_lc_rs::encoding::{AsBigEndian, Curve25519SeedBin, EcPrivateKeyBin};
 use pluto_wire::numbers::KeId;
 use zeroize::Zeroizing;
 
@@ -70,6 +71,16 @@ impl Curve {
     /// None for a scalar that is zero or not below the order.
     pub(super) fn private_key(self, scalar: &[u8]) -> Option<PrivateKey> {
         PrivateKey::from_private_key(self.algorithm, scalar).ok()
+    }
+
+    /// The scalar of a key.
+    pub(super) fn scalar_of(self, key: &PrivateKey) -> Option<Secret> {
+        if self.weierstrass {
+            let scalar: EcPrivateKeyBin<'_> = key.as_be_bytes().ok()?;
+            return Some(Secret::from_slice(scalar.as_ref()));
+        }
+        let seed: Curve25519SeedBin<'_> = key.as_be_bytes().ok()?;
+        Some(Secret::from_slice(seed.as_ref()))
     }
 
     pub(super) fn public(self, key: &PrivateKey) -> Result<Vec<u8>, Error> {

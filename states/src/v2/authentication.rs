@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Proof that the peer's AUTH payload was verified. Only [`verify`] makes one, and a Child
 /// SA is not installed without one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Authenticated {
     remote_id: Arc<Id>,
     how: Authby,
@@ -103,7 +103,7 @@ pub(crate) fn null_auth(keyed: &Keyed, of_initiator: bool, octets: &[u8]) -> Res
 
 /// The payloads of IKE_AUTH that say who the sender is; the table has seen to those that
 /// must be there.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Claim {
     /// IDi of a request, IDr of a response.
     pub(crate) sender: Identification,

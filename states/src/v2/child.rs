@@ -23,7 +23,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The three payloads of a request or response for a Child SA.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct ChildPayloads {
     pub(crate) sa: SaPayload,
     pub(crate) ts_i: Vec<TrafficSelector>,
@@ -50,7 +50,7 @@ impl ChildPayloads {
 }
 
 /// What both sides agree on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Settled {
     pub(crate) protocol: ProtocolId,
     pub(crate) suite: ChildSuite,
@@ -148,7 +148,7 @@ pub(crate) fn answer(
 }
 
 /// The payloads of a responder's answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Reply {
     proposal: Proposal,
     ts_i: Vec<TrafficSelector>,

@@ -28,7 +28,7 @@ const MAX_SUBNETS: usize = 64;
 
 /// What a client's request asks for. The addresses in it are wishes that nobody has to grant:
 /// who returns gets the same one anyway, and who names another one's does not get that.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Asked {
     ipv4: bool,
     ipv6: bool,

@@ -26,7 +26,7 @@ const LINGER: Duration = Duration::from_secs(4);
 
 /// Both have proved who they are. One exchange of ours and one of the peer's may be under
 /// way at the same time; each waits for its own jobs, kernel answers and messages.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Established {
     pub(crate) protection: Protection,
     pub(super) kept: Arc<Kept>,
@@ -37,7 +37,7 @@ pub(crate) struct Established {
 }
 
 /// What later exchanges need of those that are over.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Kept {
     /// The keys of new SAs are derived from it, with this function.
     pub(super) d: Secret,
@@ -46,14 +46,14 @@ pub(crate) struct Kept {
 }
 
 /// Our Delete for the IKE SA is on the way.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Deleting {
     pub(crate) protection: Protection,
     finish: Finish,
 }
 
 /// A responder that has refused IKE_AUTH.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Lingering {
     why: String,
 }

@@ -36,7 +36,7 @@ const UNDER_WAY: Duration = Duration::from_millis(10);
 const MOST_HELD: usize = 64;
 
 /// A Child SA that only receives.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Receiving {
     child: SerialNo,
     install: Arc<ChildInstall>,
@@ -62,7 +62,7 @@ impl Receiving {
 
 /// Outbound SAs that the kernel is about to install, and what is said when it has, and when
 /// what was under way by their predecessors has left.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct ChangingOver {
     children: Vec<SerialNo>,
     until: Option<Instant>,

@@ -26,7 +26,7 @@ pub struct Reauthentication {
 }
 
 /// What a new IKE SA knows of the one in whose place it is made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Predecessor {
     ike: SerialNo,
     /// Child SAs that nothing has replaced yet.

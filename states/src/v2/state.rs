@@ -9,7 +9,7 @@ use super::ike_sa_init::responder as init_r;
 use super::table::Waiting;
 
 /// The state of an IKE SA.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) enum State {
     /// An initiator before its start.
     Idle,

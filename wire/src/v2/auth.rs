@@ -12,6 +12,7 @@ use crate::{DecodeError, EncodeError};
 
 /// Authentication (RFC 7296, 3.8).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AuthPayload {
     /// How it was computed.
     pub method: AuthMethod,

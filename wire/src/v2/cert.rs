@@ -11,6 +11,7 @@ use crate::{DecodeError, EncodeError};
 
 /// Certificate (RFC 7296, 3.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CertPayload {
     /// How it is encoded.
     pub encoding: CertEncoding,

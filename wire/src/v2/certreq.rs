@@ -11,6 +11,7 @@ use crate::{DecodeError, EncodeError};
 
 /// Certificate request (RFC 7296, 3.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CertReqPayload {
     /// Of which encoding.
     pub encoding: CertEncoding,

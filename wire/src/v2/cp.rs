@@ -19,6 +19,7 @@ const TYPE_MASK: u16 = 0x7fff;
 
 /// Configuration (RFC 7296, 3.15).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ConfigPayload {
     /// Request, reply, set or ack.
     pub cfg_type: CfgType,

@@ -12,6 +12,7 @@ use crate::{DecodeError, EncodeError, Why};
 
 /// Delete (RFC 7296, 3.11).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Delete {
     /// IKE (no SPIs follow), ESP or AH.
     pub protocol: ProtocolId,

@@ -11,6 +11,7 @@ use crate::reader::Reader;
 
 /// Encrypted and authenticated (RFC 7296, 3.14).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Encrypted {
     /// Type of the first payload inside.
     pub first_inner: PayloadType,

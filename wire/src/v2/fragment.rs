@@ -14,6 +14,7 @@ use crate::{DecodeError, EncodeError, Why};
 
 /// Encrypted fragment (RFC 7383, 2.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct EncryptedFragment {
     /// Type of the first payload inside; set in fragment 1 only.
     pub first_inner: PayloadType,

@@ -12,6 +12,7 @@ use crate::{DecodeError, EncodeError};
 
 /// Identification (RFC 7296, 3.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Identification {
     /// Its kind.
     pub id_type: IdType,

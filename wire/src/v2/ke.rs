@@ -12,6 +12,7 @@ use crate::{DecodeError, EncodeError};
 
 /// Key exchange (RFC 7296, 3.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct KePayload {
     /// The method.
     pub method: KeId,

@@ -13,6 +13,7 @@ use crate::{DecodeError, EncodeError};
 
 /// Notification (RFC 7296, 3.10).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Notify {
     /// Protocol of the SPI, or none.
     pub protocol: ProtocolId,

@@ -21,6 +21,7 @@ const CRITICAL: u8 = 0x80;
 
 /// One payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Payload {
     /// Security association: proposals offered, or the one chosen.
@@ -63,6 +64,7 @@ pub enum Payload {
 
 /// A payload of a type that is not known here.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct UnknownPayload {
     /// Its type; not NONE, SK or SKF.
     pub payload_type: PayloadType,

@@ -33,6 +33,7 @@ const KEY_LENGTH: u16 = ATTRIBUTE_FORMAT | 14;
 
 /// Proposals (RFC 7296, 3.3).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SaPayload {
     /// In order of preference; at least one, at most [`MAX_PROPOSALS`].
     pub proposals: Vec<Proposal>,
@@ -40,6 +41,7 @@ pub struct SaPayload {
 
 /// One proposal (RFC 7296, 3.3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Proposal {
     /// Counts from 1; in a response the number of the chosen one.
     pub number: u8,
@@ -54,6 +56,7 @@ pub struct Proposal {
 
 /// One transform (RFC 7296, 3.3.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Transform {
     /// What it is for.
     pub transform_type: TransformType,

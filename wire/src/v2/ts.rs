@@ -19,6 +19,7 @@ const SELECTOR_HEAD: usize = 4;
 
 /// A traffic selector (RFC 7296, 3.13.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum TrafficSelector {
     /// A range of addresses; both ends have the same family. A start above its end is
     /// kept as it is, for addresses and for ports.

@@ -30,7 +30,7 @@ const MAX_GUESSES: u8 = 3;
 const MAX_STILLBORN: usize = 16;
 
 /// A Child SA that we are making.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct ChildExchange {
     child: SerialNo,
     /// What is offered: for a rekeying the selectors that the old one has.
@@ -50,7 +50,7 @@ pub(crate) struct ChildExchange {
 }
 
 /// What it waits for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 enum Stage {
     /// The kernel reserves our SPI.
     Spi,
@@ -67,7 +67,7 @@ enum Stage {
 }
 
 /// See [`ChildExchange::rival`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Rival {
     child: SerialNo,
     nonces: Nonces,

@@ -30,7 +30,7 @@ use responder::ChildAnswer;
 use std::time::Duration;
 
 /// An exchange that we have begun.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Ours {
     /// Whether the peer lives.
     Liveness,
@@ -47,7 +47,7 @@ pub(crate) enum Ours {
 }
 
 /// A request of the peer's that waits for us.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Theirs {
     /// A Child SA is made.
     Child(Box<ChildAnswer>),
@@ -56,7 +56,7 @@ pub(crate) enum Theirs {
 }
 
 /// The nonces of an exchange, by which redundant SAs are found (RFC 7296, 2.8.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Nonces {
     pub(crate) ni: Box<[u8]>,
     pub(crate) nr: Box<[u8]>,

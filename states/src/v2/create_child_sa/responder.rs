@@ -20,7 +20,7 @@ use pluto_wire::v2::{KePayload, Notify, Payload};
 use std::sync::Arc;
 
 /// A Child SA that the peer wants.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct ChildAnswer {
     path: Path,
     request: ChildPayloads,
@@ -31,7 +31,7 @@ pub(crate) struct ChildAnswer {
 }
 
 /// What it waits for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 enum Stage {
     /// Whose it is.
     Lookup(AskId),
@@ -44,7 +44,7 @@ enum Stage {
 }
 
 /// What was agreed on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Promise {
     child: SerialNo,
     settled: Box<Settled>,
@@ -52,7 +52,7 @@ struct Promise {
 }
 
 /// What of the response is ours to make.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Answer {
     nr: Box<[u8]>,
     public: Option<KePayload>,

@@ -22,14 +22,14 @@ use pluto_wire::v2::{AuthPayload, Notify, Payload, describe};
 use std::sync::Arc;
 
 /// Our AUTH is computed by who holds the key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitOwnAuth {
     ask: AskId,
     keyed: Keyed,
 }
 
 /// The kernel reserves our SPI.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitSpi {
     keyed: Keyed,
     auth: Secret,
@@ -37,14 +37,14 @@ pub(crate) struct AwaitSpi {
 }
 
 /// The request is out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitAuthResponse {
     pub(crate) keyed: Keyed,
     child: Option<SerialNo>,
 }
 
 /// What the peer's AUTH must be is computed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitExpectedAuth {
     ask: AskId,
     keyed: Keyed,
@@ -53,14 +53,14 @@ pub(crate) struct AwaitExpectedAuth {
 }
 
 /// The kernel installs the Child SA; the IKE SA is established.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitInstall {
     pub(crate) established: Established,
     child: SerialNo,
 }
 
 /// What was taken from the response.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Response {
     claim: Claim,
     remote_id: Id,

@@ -24,7 +24,7 @@ use pluto_wire::v2::{AuthPayload, Identification, Notify, Payload, describe};
 use std::sync::Arc;
 
 /// A connection is looked up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitConnection {
     ask: AskId,
     keyed: Keyed,
@@ -32,7 +32,7 @@ pub(crate) struct AwaitConnection {
 }
 
 /// The MACs are computed by who holds the key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitBothAuths {
     ask: AskId,
     keyed: Keyed,
@@ -44,7 +44,7 @@ pub(crate) struct AwaitBothAuths {
 }
 
 /// An inner address is asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitLease {
     ask: AskId,
     accepted: Accepted,
@@ -53,7 +53,7 @@ pub(crate) struct AwaitLease {
 }
 
 /// The kernel reserves our SPI.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitResponderSpi {
     accepted: Accepted,
     child: SerialNo,
@@ -62,7 +62,7 @@ pub(crate) struct AwaitResponderSpi {
 }
 
 /// The kernel installs the Child SA.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitResponderInstall {
     accepted: Accepted,
     child: SerialNo,
@@ -70,7 +70,7 @@ pub(crate) struct AwaitResponderInstall {
 }
 
 /// What was taken from the request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Request {
     path: Path,
     claim: Claim,
@@ -82,7 +82,7 @@ struct Request {
 }
 
 /// The peer has proved who it is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Accepted {
     keyed: Keyed,
     path: Path,

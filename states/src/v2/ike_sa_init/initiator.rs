@@ -35,7 +35,7 @@ const COOKIE_LEN: std::ops::RangeInclusive<usize> = 1..=64;
 const GRACE_INTERVALS: u32 = 4;
 
 /// What all rounds of one attempt share.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Attempt {
     nonce: [u8; OUR_NONCE_LEN],
     cookie: Option<Arc<[u8]>>,
@@ -44,14 +44,14 @@ pub(crate) struct Attempt {
 }
 
 /// Our key pair is made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitKeyPair {
     job: JobId,
     attempt: Attempt,
 }
 
 /// The request is out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitInitResponse {
     attempt: Attempt,
     key: Arc<LocalKey>,
@@ -61,7 +61,7 @@ pub(crate) struct AwaitInitResponse {
 }
 
 /// The shared secret is computed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitAgreement {
     job: JobId,
     init: Arc<InitData>,

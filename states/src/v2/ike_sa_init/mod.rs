@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub(crate) const OUR_NONCE_LEN: usize = 32;
 
 /// Both messages of the exchange and what they settled; shared, not copied.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct InitData {
     /// The whole request, as it was authenticated.
     pub(crate) request: Arc<[u8]>,
@@ -35,7 +35,7 @@ pub(crate) struct InitData {
 }
 
 /// The exchange with the keys that came out of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Keyed {
     pub(crate) init: Arc<InitData>,
     pub(crate) keys: Arc<IkeKeys>,

@@ -24,7 +24,7 @@ use std::time::Duration;
 pub(crate) const HALF_OPEN: Duration = Duration::from_secs(30);
 
 /// What was taken from the request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Request {
     bytes: Arc<[u8]>,
     ni: Box<[u8]>,
@@ -34,27 +34,27 @@ struct Request {
 }
 
 /// Our key pair is made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitResponderKey {
     job: JobId,
     request: Request,
 }
 
 /// The response is out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitAuthRequest {
     agreement: Agreement,
 }
 
 /// The shared secret, or what it will be made of.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 enum Agreement {
     Pending { init: Arc<InitData>, key: Arc<LocalKey>, peer: Arc<[u8]> },
     Done(Keyed),
 }
 
 /// The shared secret is computed; then the message is looked at.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitResponderAgreement {
     job: JobId,
     init: Arc<InitData>,

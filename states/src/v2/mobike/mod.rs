@@ -53,7 +53,7 @@ const STRANDED: Duration = Duration::from_secs(300);
 const NAT_RETRIES: u8 = 3;
 
 /// Which part we have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum Part {
     /// We were the initiator of the first of these IKE SAs.
     Decides,
@@ -61,7 +61,7 @@ enum Part {
 }
 
 /// What an IKE SA knows of addresses beside the path that it uses.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Mobike {
     /// The peer has shown in IKE_SA_INIT that it supports NAT traversal, and so do we.
     pub(crate) nat_traversal: bool,
@@ -74,6 +74,7 @@ pub(crate) struct Mobike {
     /// The peer's further addresses.
     theirs: Vec<IpAddr>,
     /// Whether this host's route to the peer has been looked up, and its source then.
+    #[serde(with = "crate::snapshot::nested")]
     route: Option<Option<IpAddr>>,
     /// The peer's address that is known to be the peer's.
     verified: Option<IpAddr>,
@@ -99,7 +100,7 @@ pub(crate) struct Mobike {
 }
 
 /// A request of ours.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Sent {
     /// UPDATE_SA_ADDRESSES.
     Update { cookie: Option<[u8; COOKIE_LEN]> },
@@ -110,7 +111,7 @@ pub(crate) enum Sent {
 }
 
 /// What the other end has announced in IKE_AUTH.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Announced {
     addresses: Vec<IpAddr>,
 }

@@ -25,7 +25,7 @@ const MAX_GUESSES: u8 = 3;
 const RESPONSE_ARRIVES: Duration = Duration::from_secs(1);
 
 /// The IKE SA that we are making.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct IkeExchange {
     serial: SerialNo,
     spi: IkeSpi,
@@ -38,7 +38,7 @@ pub(crate) struct IkeExchange {
 }
 
 /// What it waits for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 enum Stage {
     /// Our key pair is made.
     Key(JobId),

@@ -32,7 +32,7 @@ pub(crate) fn peer_asks_again(cx: &mut Cx<'_, '_>) {
 }
 
 /// An IKE SA that may take the place of the one that made it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Candidate {
     serial: SerialNo,
     spis: IkeSpis,

@@ -18,7 +18,7 @@ use pluto_wire::{IkeSpi, IkeSpis};
 use std::time::Duration;
 
 /// The IKE SA that the peer wants; our key pair and the shared secret are made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct IkeAnswer {
     path: Path,
     chosen: ChosenIke,
