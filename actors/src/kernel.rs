@@ -174,7 +174,6 @@ passes_on! {
     InstallSaPair => |core, msg| core.install(&msg.0);
     InstallInboundSa => |core, msg| core.install_inbound(&msg.0);
     InstallOutboundSa => |core, msg| core.install_outbound(&msg.0);
-    MoveSaPair => |core, msg| core.move_sa(&msg.0);
     RemoveSaPair => |core, msg| core.remove(msg.0);
     SetPolicies => |core, msg| match &msg.spec {
         Some(spec) => core.set_policies(msg.connection, spec),
@@ -211,6 +210,22 @@ impl Handler<LeaveSendingTo> for KernelActor {
                 false => Ok(()),
             }
         });
+    }
+}
+
+/// How long packets may be on their way through the kernel by an SA that is elsewhere by now.
+const LEFT_LINGERS: Duration = Duration::from_millis(100);
+
+impl Handler<MoveSaPair> for KernelActor {
+    type Result = KernelAnswer<()>;
+
+    fn handle(&mut self, msg: MoveSaPair, ctx: &mut Self::Context) -> Self::Result {
+        let child = msg.0.child;
+        ctx.run_later(LEFT_LINGERS, move |actor, _| {
+            // What is not there any more is no error, and nobody could do anything else.
+            let _ = actor.service.call(|core| core.remove_left(child));
+        });
+        self.service.call(|core| core.move_sa(&msg.0))
     }
 }
 

@@ -165,6 +165,9 @@ pub struct Ledger {
     inbound: FxHashMap<(IpAddr, u32), u64>,
     outbound: FxHashMap<(IpAddr, u32), u64>,
     addresses: FxHashMap<(IpAddr, String), u32>,
+    /// Outbound SAs that have moved to another address, by Child SA: what they were, for
+    /// packets that are on their way through the kernel by them.
+    pub left: Vec<(u64, InstalledSa)>,
 }
 
 impl Ledger {
@@ -250,6 +253,14 @@ impl Ledger {
             self.remove_sa(child, sa);
         }
         sas
+    }
+
+    /// Strikes out what the SAs of a Child SA have left behind, and tells it.
+    pub fn take_left(&mut self, child: u64) -> Vec<InstalledSa> {
+        let (of_child, others): (Vec<_>, Vec<_>) =
+            self.left.drain(..).partition(|(owner, _)| *owner == child);
+        self.left = others;
+        of_child.into_iter().map(|(_, sa)| sa).collect()
     }
 
     /// Moves a Child SA and its connection's policies: what each SA was and is, and what

@@ -83,13 +83,24 @@ pub trait Kernel: std::fmt::Debug {
     fn remove_outbound(&mut self, child: u64) -> Result<(), KernelError>;
 
     /// Moves both SAs of a Child SA, with their keys and sequence numbers, and its
-    /// connection's policies to other addresses or ports (RFC 7296, 2.23; RFC 4555).
+    /// connection's policies to other addresses or ports (RFC 7296, 2.23; RFC 4555). Its
+    /// outbound SA may stay beside the new one until [`Kernel::remove_left`].
     ///
     /// # Errors
     /// See [`KernelError`]; the SAs may be gone then.
     fn move_sa(&mut self, to: &SaMove) -> Result<(), KernelError> {
         let what = format!("move the SAs of #{} to {}", to.child, to.remote);
         Err(error::refused(what, libc::EOPNOTSUPP))
+    }
+
+    /// Removes what a Child SA that was moved has left where it was: by that the last packets
+    /// of before have gone out by now.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    fn remove_left(&mut self, child: u64) -> Result<(), KernelError> {
+        let _ = child;
+        Ok(())
     }
 
     /// Removes the SAs or the reserved SPI of a Child SA; what is not there is no error.

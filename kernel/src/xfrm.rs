@@ -395,6 +395,9 @@ impl Kernel for XfrmKernel {
         if let Some(refusal) = refusals.into_iter().next() {
             return Err(refusal.of(what()));
         }
+        // It may move back to where it was a moment ago.
+        let left = self.ledger.take_left(to.child);
+        self.remove_sas(&left)?;
         let (moved, changes) = self.ledger.move_child(to);
         let (first, rest) = changes.split_at(changes.len().min(CHANGES_AT_ONCE));
         let requests = self.netlink.requests();
@@ -409,7 +412,11 @@ impl Kernel for XfrmKernel {
                     XFRM_MSG_NEWSA
                 }
                 Way::Beside => {
-                    later.push(*old);
+                    // A packet for which the kernel has chosen it is lost if it goes now.
+                    match old.inbound {
+                        true => later.push(*old),
+                        false => self.ledger.left.push((to.child, *old)),
+                    }
                     XFRM_MSG_NEWSA
                 }
             };
@@ -431,7 +438,13 @@ impl Kernel for XfrmKernel {
         }
     }
 
+    fn remove_left(&mut self, child: u64) -> Result<(), KernelError> {
+        let left = self.ledger.take_left(child);
+        self.remove_sas(&left)
+    }
+
     fn remove(&mut self, child: u64) -> Result<(), KernelError> {
+        self.remove_left(child)?;
         let sas = self.ledger.children.get(&child).map(|owned| owned.sas.clone());
         let Some(sas) = sas else { return Ok(()) };
         self.remove_sas(&sas)?;
@@ -524,6 +537,7 @@ impl Kernel for XfrmKernel {
         // Nobody is left to be told of errors; what can be removed is.
         let children: Vec<u64> = self.ledger.children.keys().copied().collect();
         for child in children {
+            let _ = self.remove_left(child);
             let sas = self.ledger.take_child(child);
             let _ = self.remove_sas(&sas);
         }

@@ -473,7 +473,11 @@ fn an_sa_pair_moves_to_other_ports_and_addresses_with_its_keys() {
         for remote in ["192.0.2.2:1024", "198.51.100.7:1025", "198.51.100.8:1025"] {
             let remote: std::net::SocketAddr = remote.parse().unwrap();
             let to = SaMove { child, connection: 1, local: spec.local, remote, encapsulated: true };
+            let outbound = || said(&format!("src {} dst", spec.local.ip())).len();
+            let moves = !said("src").contains(&format!("src 192.0.2.1 dst {}", remote.ip()));
             kernel.move_sa(&to).unwrap();
+            assert_eq!(outbound(), if moves { 2 } else { 1 }, "for packets under way");
+            kernel.remove_left(child).unwrap();
             assert_eq!(said("aead"), keys);
             assert_eq!(said("src"), {
                 let mut both = [
@@ -520,6 +524,7 @@ fn an_sa_pair_moves_with_our_own_address_and_into_udp_and_out_of_it() {
             (local.parse().unwrap(), remote.parse().unwrap());
         let to = SaMove { child: 2, connection: 1, local, remote, encapsulated };
         kernel.move_sa(&to).unwrap();
+        kernel.remove_left(2).unwrap();
         let (here, there) = (local.ip(), remote.ip());
         let mut both = [format!("src {here} dst {there}"), format!("src {there} dst {here}")];
         both.sort();

@@ -95,6 +95,10 @@ impl Kernel for Shaky {
         self.call(|kernel| kernel.move_sa(to))
     }
 
+    fn remove_left(&mut self, child: u64) -> Result<(), KernelError> {
+        self.call(|kernel| kernel.remove_left(child))
+    }
+
     fn remove_outbound(&mut self, child: u64) -> Result<(), KernelError> {
         self.call(|kernel| kernel.remove_outbound(child))
     }
