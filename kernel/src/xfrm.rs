@@ -260,6 +260,31 @@ impl XfrmKernel {
         Err(failed.error)
     }
 
+    /// Lets the kernel change the source of the inbound SA, where it can: else it goes before
+    /// it comes again, and packets of that moment are lost.
+    fn migrate_inbound(
+        &mut self,
+        moved: &[(InstalledSa, InstalledSa)],
+        found: &[Vec<u8>],
+        changes: &[PolicyChange],
+        to: &SaMove,
+    ) -> Option<InstalledSa> {
+        let mut all = moved.iter().zip(found);
+        let ((old, new), _) = all.find(|((old, new), sa)| migrate::can(old, new, sa, to))?;
+        let change = changes.first().filter(|_| self.capabilities.migrate)?;
+        if !migrate::inbound(self.netlink.requests(), change, (old, new), to) {
+            return None;
+        }
+        // Whether it did, and with this SA, is seen by what is there now.
+        let _ = self.netlink.transact();
+        let mut is_there = false;
+        sa::ask(self.netlink.requests(), new);
+        let asked = self.netlink.ask(|_, message| {
+            is_there = migrate::source(message.payload) == Some(new.source);
+        });
+        (asked.is_ok() && is_there).then_some(*new)
+    }
+
     /// Whether the specification makes sense, before anything is asked.
     fn check(&self, spec: &SaPairSpec, halves: Halves) -> Result<(), KernelError> {
         let no = |errno, why: String| {
@@ -400,11 +425,15 @@ impl Kernel for XfrmKernel {
         self.remove_sas(&left)?;
         let (moved, changes) = self.ledger.move_child(to);
         let (first, rest) = changes.split_at(changes.len().min(CHANGES_AT_ONCE));
+        let migrated = self.migrate_inbound(&moved, &found, &changes, to);
         let requests = self.netlink.requests();
         // What has another name can be there before its predecessor goes, so that nothing is
         // without an SA meanwhile.
         let mut later = Vec::new();
         for ((old, new), state) in moved.iter().zip(&found) {
+            if Some(new) == migrated.as_ref() {
+                continue;
+            }
             let kind = match migrate::way(old, new, state, to) {
                 Way::Update => XFRM_MSG_UPDSA,
                 Way::Replace => {

@@ -30,6 +30,7 @@ pub(crate) const XFRMA_TMPL: u16 = 5;
 pub(crate) const XFRMA_LTIME_VAL: u16 = 9;
 pub(crate) const XFRMA_REPLAY_VAL: u16 = 10;
 pub(crate) const XFRMA_LASTUSED: u16 = 15;
+pub(crate) const XFRMA_MIGRATE: u16 = 17;
 pub(crate) const XFRMA_ALG_AEAD: u16 = 18;
 pub(crate) const XFRMA_ALG_AUTH_TRUNC: u16 = 20;
 pub(crate) const XFRMA_MARK: u16 = 21;

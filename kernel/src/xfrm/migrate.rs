@@ -1,18 +1,21 @@
 //! Moving SAs and policies to other addresses (RFC 7296, 2.23; RFC 4555).
 //!
 //! What the kernel tells of an SA is what it takes for a new one, so an SA moves by being
-//! read and added anew. XFRM_MSG_MIGRATE would do that too, where it is configured, but only
+//! read and added anew. XFRM_MSG_MIGRATE does that too, where it is configured, but only
 //! together with policies, without an end to ESP in UDP, and with the sequence numbers of the
-//! moment before. Where only ports change, the SA is updated in place.
+//! moment before. So it is for what it alone can do: to change the source of an inbound SA,
+//! which is not part of its name, with no moment in which there is none. Where only ports
+//! change, the SA is updated in place.
 
 use super::attr::{
-    self, XFRM_MSG_MIGRATE, XFRMA_ENCAP, XFRMA_LASTUSED, XFRMA_LTIME_VAL, XFRMA_REPLAY_ESN_VAL,
-    XFRMA_REPLAY_VAL,
+    self, XFRM_MSG_MIGRATE, XFRMA_ENCAP, XFRMA_LASTUSED, XFRMA_LTIME_VAL, XFRMA_MIGRATE,
+    XFRMA_REPLAY_ESN_VAL, XFRMA_REPLAY_VAL,
 };
 use super::sa::{SA_INFO, XFRM_STATE_ESN, encapsulation};
 use crate::netlink::read::{Fields, attributes};
 use crate::netlink::write::Requests;
-use crate::{InstalledSa, SaMove};
+use crate::{Direction, InstalledSa, PolicyChange, PolicyUse, SaMove};
+use std::net::IpAddr;
 
 /// Packets that may have gone out between reading an SA and removing it: their sequence
 /// numbers, of which counter modes make their IVs, must not be used again (RFC 4106, 3.1).
@@ -24,6 +27,64 @@ pub(crate) fn ask(out: &mut Requests) {
     out.begin(XFRM_MSG_MIGRATE, 0);
     out.zeros(64);
     out.end();
+}
+
+/// Whether MIGRATE can take an inbound SA to where it is to be.
+pub(crate) fn can(old: &InstalledSa, new: &InstalledSa, state: &[u8], to: &SaMove) -> bool {
+    let from_elsewhere = old.source != new.source && old.destination == new.destination;
+    old.inbound && from_elsewhere && is_encapsulated(state) == to.encapsulated
+}
+
+/// Writes a MIGRATE of an inbound SA, together with the policies of `change`: it takes one of
+/// those between these addresses with their reqid. False: it cannot.
+pub(crate) fn inbound(
+    out: &mut Requests,
+    change: &PolicyChange,
+    (old, new): (&InstalledSa, &InstalledSa),
+    to: &SaMove,
+) -> bool {
+    let Some(PolicyUse::Tunnel(template)) = change.after.map(|shape| shape.does) else {
+        return false;
+    };
+    let key = &change.key;
+    if key.mark_in.is_some() || template.transport {
+        return false;
+    }
+    for direction in [Direction::In, Direction::Forward] {
+        out.begin(XFRM_MSG_MIGRATE, 0);
+        attr::selector(out, &key.local, &key.remote, direction);
+        out.u32(0);
+        out.u8(direction as u8);
+        out.zeros(3);
+        let open = out.open(XFRMA_MIGRATE);
+        for end in [old.destination, old.source, new.destination, new.source] {
+            attr::address(out, end);
+        }
+        out.u8(attr::ip_protocol(template.protocol));
+        out.u8(attr::mode(template.transport));
+        out.zeros(2);
+        out.u32(template.reqid);
+        out.u16(attr::family(old.destination));
+        out.u16(attr::family(new.destination));
+        out.close(open);
+        attr::if_id(out, key.if_id);
+        if to.encapsulated {
+            encapsulation(out, (to.local.port(), to.remote.port()), true);
+        }
+        out.end();
+    }
+    true
+}
+
+/// Where packets of an SA that the kernel has told come from.
+pub(crate) fn source(state: &[u8]) -> Option<IpAddr> {
+    let family = u16::from_ne_bytes(*state.get(212..)?.first_chunk()?);
+    attr::read_address(&mut Fields(state.get(80..)?), family)
+}
+
+fn is_encapsulated(state: &[u8]) -> bool {
+    let attributes_of = state.get(SA_INFO..).unwrap_or_default();
+    attributes(attributes_of).any(|(kind, _)| kind == XFRMA_ENCAP)
 }
 
 /// How an SA gets to where it is to be.
@@ -40,8 +101,7 @@ pub(crate) enum Way {
 /// The way for an SA of which the kernel has told `state`. ESP in UDP neither begins nor ends
 /// in place.
 pub(crate) fn way(old: &InstalledSa, new: &InstalledSa, state: &[u8], to: &SaMove) -> Way {
-    let attributes_of = state.get(SA_INFO..).unwrap_or_default();
-    let encapsulated = attributes(attributes_of).any(|(kind, _)| kind == XFRMA_ENCAP);
+    let encapsulated = is_encapsulated(state);
     match (old.source == new.source, old.destination == new.destination) {
         (true, true) if encapsulated == to.encapsulated => Way::Update,
         (_, true) => Way::Replace,
