@@ -47,6 +47,7 @@ ping_all() { local n; for n in {0..9}; do pings left 10.1.$n.1 $RIN 1 || { echo 
 rekey_ike() {
   case ${KIND[$1]} in strongswan) rekey $1 t ike;; libreswan) on $1 /usr/libexec/ipsec/whack --name t/1x0 --rekey-ike;; *) rekey $1 t0 ike;; esac
 }
+TRAFFIC_LEFT=$(printf '10.1.%d.1,' {0..9}) TRAFFIC_LEFT=${TRAFFIC_LEFT%,}     # in all of them
 both_up
 for h in left right; do
   check "$h initiates ten" init_all $h

@@ -1,13 +1,13 @@
 # A peer that is frozen, then cut off and let go, then killed and started again, then gone for
 # good: a tunnel that carries packets is left alone, one that does not is made anew, or cleared
 . "$(dirname "$0")/../lab.sh"; net_pair
+SUITE=aes-gcm
 OURS_X='--dpddelay 2s --retransmit-timeout 4s --initial-contact'
 LIBRESWAN_X=$'dpddelay=2\nretransmit-timeout=4s\ninitial-contact=yes'
 STRONGSWAN_X='dpd_delay = 2s'
 STRONGSWAN_CONF='retransmit_tries = 2
   retransmit_timeout = 1'
-clock() { local s _; read -r s _ </proc/uptime; echo "$s"; }
-since() { awk -v a="$1" -v b="$(clock)" 'BEGIN { printf "%.1f", b - a }'; }
+since() { awk -v a="$1" -v b="$(traffic_clock)" 'BEGIN { printf "%.1f", b - a }'; }
 freeze() { kill -STOP "${DAEMON[$1]}"; }
 thaw() { kill -CONT "${DAEMON[$1]}"; }
 cut() { tc -n "$1" qdisc add dev eth0 root netem loss 100%; }
@@ -26,24 +26,27 @@ check "traffic flows" traffic_flows
 traffic_whole
 
 check "traffic starts" traffic_start
-t=$(clock); freeze right; cut right
+t=$(traffic_clock); freeze right; cut right
 check "left notices" says left dead
 echo "  noticed after $(since "$t") s"
 sleep 1
-u=$(clock); mend right; thaw right
+u=$(traffic_clock); mend right; thaw right
 check "traffic flows again" traffic_flows 40
 echo "  traffic flows $(since "$u") s after the peer was let go, $(since "$t") s after it was frozen"
 check "one tunnel remains" settled 40
+EXCUSED+=("$t $(traffic_clock)")      # while there was no tunnel, or another one came up
 
 : >"$W/left.log"
-t=$(clock); killed right; stale right
+t=$(traffic_clock); killed right; stale right
 check "right starts again" up right
 check "left notices" says left dead
 check "traffic flows again" traffic_flows 40
 echo "  traffic flows $(since "$t") s after the peer was killed"
 check "one tunnel remains" settled 40
-check "the traffic stops" traffic_stop
-traffic_report
+EXCUSED+=("$t $(traffic_clock)")
+check "traffic flows" traffic_flows
+sleep 1
+traffic_whole "with a tunnel"
 check "left terminates" term left t
 for h in left right; do term $h t >/dev/null 2>&1; done
 nothing_installed "after terminate"

@@ -49,28 +49,44 @@ eval "standard_$(declare -f ours_conf)"
 ours_conf() { standard_ours_conf "$1"; secrets "$1"; }
 
 addresses() { ip -n left -o addr | sed -n 's|.* inet \(10\.9\.0\.1[0-9][0-9]\)/.*|\1|p' | sort; }
-ten_addresses() {
+has_addresses() { # has_addresses NUMBER: so many, all of them different
   local end=$((SECONDS + 10))
-  until [ "$(addresses | sort -u | wc -l)" = 10 ] && [ "$(addresses | wc -l)" = 10 ]; do
+  until [ "$(addresses | sort -u | wc -l)" = $1 ] && [ "$(addresses | wc -l)" = $1 ]; do
     [ $SECONDS -lt $end ] || { addresses; return 1; }; sleep 0.3
   done
 }
 reached() { local a; for a in $(addresses); do pings left "$a" $RIN 1 || { echo "$a"; return 1; }; done; }
+initiate_all() { # and which address t4 was given
+  local n before
+  for n in {0..9}; do
+    [ $n != 4 ] || before=$(addresses)
+    init left t$n || { echo "client $n"; return 1; }
+    has_addresses $((n + 1)) || return 1
+    [ $n != 4 ] || OF_T4=$(comm -13 <(echo "$before") <(addresses))
+  done
+}
 each() { local n; for n in {0..9}; do "$1" left t$n || { echo "client $n"; return 1; }; done; }
 
 both_up
-check "ten clients initiate" each init
-check "they have ten addresses" ten_addresses
+check "ten clients initiate, and have ten addresses" initiate_all
 check "all of them carry packets" reached
 for h in left right; do check "all of them on $h" counted $h 20; done
 all=$(addresses)
-check "one of them goes" term left t4
+TRAFFIC_LEFT=$(echo $all | tr ' ' ',')
+check "traffic of all of them starts" traffic_start
+sleep 1
+check "traffic flows" traffic_flows
+traffic_whole "of ten"
+TRAFFIC_LEFT=$(echo $(grep -vx "$OF_T4" <<<"$all") | tr ' ' ',')
+check "traffic of all but one starts" traffic_start
+check "that one goes" term left t4
 sleep 1
 [ "${KIND[left]}" = libreswan ] || check "the others have theirs" sh -c "test $(addresses | wc -l) = 9"
 check "it comes back" init left t4
-check "they have ten addresses" ten_addresses
+check "they have ten addresses" has_addresses 10
 check "the same ten" test "$(addresses)" = "$all"
 check "all of them carry packets" reached
+traffic_whole "of the other nine"
 check "all go" each term
 # libreswan as a client leaves addresses behind
 if [ "${KIND[left]}" = libreswan ]; then sleep 1; for a in $(addresses); do ip -n left addr del "$a/32" dev lo; done; fi

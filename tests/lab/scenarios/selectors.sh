@@ -12,13 +12,17 @@ every_way() {
     pings right $to $from 1 || { echo "$to to $from"; return 1; }
   done; done
 }
+# from every subnet to every other one
+TRAFFIC_LEFT=10.1.0.1,10.3.0.1,10.1.0.1,10.3.0.1 TRAFFIC_RIGHT=10.2.0.1,10.4.0.1,10.4.0.1,10.2.0.1
 after_up() {
   local h
+  check "traffic starts" traffic_start
   check "every subnet reaches every other one" every_way
   for h in left right; do
     check "$h replaces the Child SA" replaced $h child
     check "every subnet still does" every_way
   done
   check "one tunnel remains" settled
+  traffic_whole
 }
 both_up; both_ways; both_stop
