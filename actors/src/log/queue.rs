@@ -17,7 +17,10 @@ const MOST: usize = 65_536;
 
 /// How long the thread lets lines gather after it has written some. To wake it for each line
 /// of an exchange costs the sessions' thread, and the processor, more than the line does.
-const REST: Duration = Duration::from_millis(2);
+const REST: Duration = Duration::from_millis(1);
+
+/// Lines that cut its rest short, lest they take up room.
+const ENOUGH: usize = 64;
 
 /// Where lines end up, on the queue's thread.
 pub(super) trait Sink: Send + 'static {
@@ -102,7 +105,7 @@ impl Drain for Queue {
             return Ok(());
         }
         waiting.records.push(AsyncRecord::from(record, values));
-        let asleep = std::mem::take(&mut waiting.asleep);
+        let asleep = std::mem::take(&mut waiting.asleep) || waiting.records.len() == ENOUGH;
         // It would only wait for us.
         drop(waiting);
         if asleep {
@@ -136,9 +139,8 @@ fn carry(shared: &Shared, mut sink: impl Sink) {
             return;
         }
         drop(records);
-        // Only the end of the log cuts this short.
-        let rest = shared.wake.wait_timeout_while(shared.lock(), REST, |waiting| !waiting.closed);
-        drop(rest);
+        let few = |waiting: &mut Waiting| waiting.records.len() < ENOUGH && !waiting.closed;
+        drop(shared.wake.wait_timeout_while(shared.lock(), REST, few));
     }
 }
 
