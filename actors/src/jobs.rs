@@ -66,7 +66,7 @@ pub struct Jobs {
 
 impl std::fmt::Debug for Jobs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Jobs").field("inline", &self.are_inline()).finish()
+        f.debug_struct("Jobs").field("inline", &self.shared.is_none()).finish()
     }
 }
 
@@ -92,12 +92,6 @@ impl Jobs {
         let most = LazyLock::new(Box::new(most) as Box<dyn FnOnce() -> usize + Send>);
         let shared = Shared { queues: Mutex::default(), wake: Condvar::new(), most };
         Self { shared: Some(Arc::new(shared)) }
-    }
-
-    /// Whether there are no threads: a job runs where it is given.
-    #[must_use]
-    pub fn are_inline(&self) -> bool {
-        self.shared.is_none()
     }
 
     /// Runs `job`; the future gives its result.

@@ -62,7 +62,7 @@ pub(super) fn of(what: Listing, g: &Gathered) -> Vec<Part> {
 }
 
 impl Part {
-    /// The same in slices of at most so many; of what is only a line, of more.
+    /// The same in slices of at most so many connections; of what has less to say, of more.
     pub(super) fn slices(self, most: usize) -> Vec<Self> {
         let cut = |range: Range<usize>, part: fn(Range<usize>) -> Self, most: usize| {
             let end = range.end;
@@ -70,11 +70,12 @@ impl Part {
             starts.map(|start| part(start..end.min(start.saturating_add(most)))).collect()
         };
         let slices = |range, part| cut(range, part, most);
-        let lines = |range, part| cut(range, part, most.saturating_mul(8));
+        let short = |range, part| cut(range, part, most.saturating_mul(4));
+        let lines = |range, part| cut(range, part, most.saturating_mul(16));
         match self {
             Self::Connections(range) => slices(range, Self::Connections),
-            Self::Sas(range) => slices(range, Self::Sas),
-            Self::Children(range) => slices(range, Self::Children),
+            Self::Sas(range) => short(range, Self::Sas),
+            Self::Children(range) => short(range, Self::Children),
             Self::ConnectionActors(range) => lines(range, Self::ConnectionActors),
             Self::IkeActors(range) => lines(range, Self::IkeActors),
             Self::ChildActors(range) => lines(range, Self::ChildActors),

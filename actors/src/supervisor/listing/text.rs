@@ -12,10 +12,8 @@ use pluto_whack::render::{Block, Text};
 use pluto_whack::{Listing, Reply, codes};
 use std::sync::Arc;
 
-/// Connections, or SAs, that are made text of at a time: by a helper, each of whose answers
-/// wakes the sessions' thread, or by that thread itself.
-const SLICE: usize = 128;
-const INLINE_SLICE: usize = 64;
+/// Connections that are made text of at a time: some 90 kB, which memory that is kept serves.
+const SLICE: usize = 32;
 /// Slices that are in the making, or wait until those before them have been sent.
 const AT_ONCE: usize = 4;
 /// Octets that go to whack at a time.
@@ -32,15 +30,14 @@ pub(super) async fn send(
 ) -> bool {
     let parts = parts::of(what, &gathered);
     let gathered = Arc::new(gathered);
-    let most = if jobs.are_inline() { INLINE_SLICE } else { SLICE };
-    let slices = parts.into_iter().flat_map(|part| part.slices(most));
+    let slices = parts.into_iter().flat_map(|part| part.slices(SLICE));
     let mut blocks = stream::iter(slices)
         .map(|slice| {
             let (gathered, settings) = (Arc::clone(&gathered), Arc::clone(&settings));
             jobs.run(Priority::High, move || Block::of(what, slice.items(&gathered, &settings)))
         })
         .buffered(AT_ONCE);
-    let (mut text, mut out) = (Text::new(what, named), String::with_capacity(CHUNK));
+    let (mut text, mut out) = (Text::new(what, named), String::new());
     while let Some(made) = blocks.next().await {
         match made {
             Ok(made) => made.iter().for_each(|block| text.block(block, &mut out)),
@@ -51,12 +48,7 @@ pub(super) async fn send(
             }
         }
         if out.len() >= CHUNK
-            && !reporter
-                .reply_in_turn(Reply::text(std::mem::replace(
-                    &mut out,
-                    String::with_capacity(CHUNK),
-                )))
-                .await
+            && !reporter.reply_in_turn(Reply::text(std::mem::take(&mut out))).await
         {
             return false;
         }
