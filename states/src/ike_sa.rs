@@ -536,6 +536,13 @@ fn end(cx: &mut Cx<'_, '_>, state: State, request: &Request) -> State {
     let words = state.words();
     if matches!(request, Request::DeleteIke) {
         match state {
+            // Who has rekeyed it deletes it (RFC 7296, 2.8). Where our response to that is still
+            // on its way, the peer would take our Delete for the end of all, and the successor,
+            // of which it does not know, would stay.
+            State::Established(_) if cx.sa.timers.lingers.is_some() => {
+                cx.debug("not deleted: it was rekeyed, and waits for the Delete of the peer");
+                return state;
+            }
             State::Established(established) if established.is_free(cx) => {
                 return established.delete(cx, Finish::Deleted);
             }

@@ -267,6 +267,25 @@ fn a_replaced_ike_sa_lingers_while_its_peer_asks_for_the_response() {
     assert!(sim.peers[1].logged("initiator rekeyed IKE SA"), "{}", sim.story());
 }
 
+/// The response to a rekeying of the IKE SA is lost, and then the old one is to be deleted: the
+/// peer would take that for the end of all, and its half of the new one would never come to be.
+#[test]
+fn an_ike_sa_that_was_rekeyed_is_left_to_who_has_rekeyed_it_whoever_wants_it_gone() {
+    let mut sim = mobile(13);
+    let (old, serial) = (ike(&sim, 0), ike(&sim, 1));
+    sim.net.mute = vec![WEST];
+    sim.order(1, serial, Request::RekeyIke);
+    sim.run_for(Duration::from_secs(5));
+    assert!(sim.peers[0].logged("responder rekeyed IKE SA"), "{}", sim.story());
+    sim.order(0, old, Request::DeleteIke);
+    sim.net.mute.clear();
+    sim.run_for(Duration::from_secs(30));
+    assert_agree(&sim, "deleted and rekeyed");
+    assert!(sim.peers.iter().all(|peer| peer.sas.len() == 1), "{}", sim.story());
+    assert!(sim.peers[1].logged("initiator rekeyed IKE SA"), "{}", sim.story());
+    assert!(sim.peers.iter().all(|peer| peer.lost().is_empty()), "{}", sim.story());
+}
+
 /// The response to a rekeying of the IKE SA is lost, and then west is elsewhere: on the new IKE SA
 /// it can tell nobody.
 #[test]
