@@ -19,7 +19,7 @@ use pluto_messages::{
 };
 use pluto_states::{
     Ask, AskId, AskResult, Finish, IkeSa, Input, Instant, Job, JobResult, KernelRequest,
-    KernelResult, Level, Outbox, Output, Request,
+    KernelResult, Level, Output, Request,
 };
 use pluto_whack::DebugClass;
 use std::collections::VecDeque;
@@ -45,7 +45,6 @@ pub struct IkeSaActor {
     finished: bool,
     /// What has replaced it: orders that come late are for that.
     successor: Option<SerialNo>,
-    out: Outbox,
 }
 
 impl std::fmt::Debug for IkeSaActor {
@@ -69,7 +68,6 @@ impl IkeSaActor {
             recent_panics: VecDeque::new(),
             finished: false,
             successor: None,
-            out: Vec::new(),
         }
     }
 
@@ -114,7 +112,7 @@ impl IkeSaActor {
             return true;
         }
         let mut copy = self.sa.clone();
-        let mut out = std::mem::take(&mut self.out);
+        let mut out = self.shell.outbox.take();
         let timed =
             self.shows(DebugClass::CpuUsage).then(|| (name(&input), self.shell.clock.now()));
         match watch::contain(|| self.shell.handle(&mut copy, input, &mut out)) {
@@ -128,7 +126,7 @@ impl IkeSaActor {
                 for output in out.drain(..) {
                     self.perform(output, ctx);
                 }
-                self.out = out;
+                self.shell.outbox.set(out);
                 true
             }
             Err(text) => {

@@ -149,6 +149,7 @@ pub fn start(parts: Parts) -> Tree {
         supervisor: supervisor.downgrade(),
         leave_state: Cell::new(false),
         tally: RefCell::new(Tally::default()),
+        outbox: Cell::default(),
         faults: parts.faults,
     });
     let to_root = root.clone().recipient::<Shutdown>();

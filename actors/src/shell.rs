@@ -64,6 +64,8 @@ pub struct Shell {
     pub leave_state: Cell<bool>,
     /// What is counted.
     pub tally: RefCell<Tally>,
+    /// What the IKE SA that is at work asks for: room that each would otherwise keep.
+    pub outbox: Cell<Outbox>,
     /// Where the tests panic.
     pub faults: Faults,
     /// Faults of the network, for tests.
