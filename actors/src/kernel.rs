@@ -187,10 +187,17 @@ passes_on! {
 /// How long the SAs of a Child SA outlive it when another one has replaced it.
 const REPLACED_LINGERS: Duration = Duration::from_secs(1);
 
+/// How long its outbound SA is there, for packets that are on their way through the kernel.
+const REPLACED_SENDS: Duration = Duration::from_millis(20);
+
 impl Handler<RemoveReplacedSaPair> for KernelActor {
     type Result = ();
 
     fn handle(&mut self, msg: RemoveReplacedSaPair, ctx: &mut Self::Context) {
+        // Of SAs that were installed in the same second, the kernel may send by any.
+        ctx.run_later(REPLACED_SENDS, move |actor, _| {
+            let _ = actor.service.call(|core| core.remove_outbound(msg.0));
+        });
         self.replaced.push_back((self.clock.now().after(REPLACED_LINGERS), msg.0));
         if self.replaced.len() == 1 {
             ctx.run_later(REPLACED_LINGERS, Self::remove_replaced);

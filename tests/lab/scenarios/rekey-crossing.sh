@@ -1,13 +1,12 @@
 # Both sides are told at the same instant to replace the Child SA, then the IKE SA, over a
 # wire so slow that their requests cross (RFC 7296, 2.8.1 and 2.8.2); one of each remains
-# (libreswan 5.2 keeps both Child SAs, and when IKE SAs cross it does not compare nonces, and the
-# Child SA goes with the one that we delete: with it, one round each, and that traffic flows again
-# when the Child SA is next replaced)
+# (libreswan 5.2 keeps both Child SAs, and when IKE SAs cross it loses their children: with it
+# only the traffic of one round of Child SAs is looked at)
 # pairs: ours-ours ours-libreswan ours-strongswan
 . "$(dirname "$0")/../lab.sh"; net_pair
 SUITE=aes-gcm ROUNDS=10
 what="child ike"
-[[ ${KIND[*]} != *libreswan* ]] || { ROUNDS=1 what=child; settled() { sleep 1; }; }
+[[ ${KIND[*]} != *libreswan* ]] || { ROUNDS=1 what=child; settled() { sleep 1; traffic_flows; }; }
 ESP[aes-gcm]='aes_gcm256;dh31' STRONGSWAN_ESP[aes-gcm]='aes256gcm16-x25519'
 STRONGSWAN_CONF='delete_rekeyed_delay = 1'
 both_up
@@ -33,15 +32,6 @@ crossings() {
 check "traffic starts" traffic_start
 for w in $what; do check "the $w SA is replaced by both at once, $ROUNDS times" crossings $w; done
 check "traffic flows" traffic_flows
-if [ "$what" = child ]; then
-  t=$(traffic_clock)
-  check "the ike SA is replaced by both at once" crossing ike
-  rekey left t child >"$W/left.rekey" 2>&1
-  check "traffic flows again" traffic_flows
-  sleep 1
-  EXCUSED+=("$t $(traffic_clock)")
-  sleep 1
-fi
 traffic_whole
 [ "$what" = child ] || carried right
 check "left terminates" term left t
