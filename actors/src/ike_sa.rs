@@ -186,6 +186,13 @@ impl IkeSaActor {
                 self.debug(DebugClass::Tmi, format_args!("sending {octets} octets to {to}"));
                 self.shell.transmit(&datagram);
             }
+            Output::TransmitLater(after, datagram) => {
+                let shell = Rc::clone(&self.shell);
+                actix_rt::spawn(async move {
+                    tokio::time::sleep(after).await;
+                    shell.transmit(&datagram);
+                });
+            }
             Output::Keepalive { local, remote } => self.shell.transport.keepalive(local, remote),
             Output::Story(story) => self.shell.log.story(self.connection(), &story),
             Output::Count(count) => self.shell.tally.borrow_mut().count(count),

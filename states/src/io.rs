@@ -11,6 +11,7 @@ use pluto_wire::numbers::{EncrId, IntegId, KeId, PrfId, ProtocolId};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What an SA is given besides its input.
 pub struct Env<'a> {
@@ -116,6 +117,8 @@ pub enum Request {
 pub enum Output {
     /// Send a datagram.
     Transmit(Datagram),
+    /// Send a datagram after a while, though this IKE SA will be gone then.
+    TransmitLater(Duration, Datagram),
     /// Send a NAT keepalive: one octet 0xff, without a non-ESP marker (RFC 3948, 2.3).
     Keepalive {
         /// Our address and port.

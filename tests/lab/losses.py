@@ -2,11 +2,11 @@
 """What became of every lost packet of two streams that traffic.py has run, by what passed
 the wire: whether the network lost it, the peer's host, or ours.
 
-    losses.py [--network] [--known N] [--while FROM TO]... KIND FILE KIND FILE
+    losses.py [--network] [--while FROM TO]... KIND FILE KIND FILE
 
 KIND is ours, or a peer's name, for the left and the right host. --network: the network may
 lose packets here. --while: and whatever may become of those sent between these times (seconds
-of CLOCK_MONOTONIC). --known: so many of ours, at most, are a weakness that is known. Status 0 when nothing is ours: neither lost by a host of ours, nor by a
+of CLOCK_MONOTONIC). Status 0 when nothing is ours: neither lost by a host of ours, nor by a
 peer's because of what ours did.
 
 How it is told. Where there is no ESP packet of it on the sender's wire, the sender's host has
@@ -148,12 +148,10 @@ def excused(windows, when):
 
 
 def main(words):
-    network, known, windows = False, 0, []
+    network, windows = False, []
     while words and words[0].startswith("--"):
         if words[0] == "--network":
             network, words = True, words[1:]
-        elif words[0] == "--known":
-            known, words = int(words[1]), words[2:]
         elif words[0] == "--while":
             windows.append((float(words[1]), float(words[2])))
             words = words[3:]
@@ -184,8 +182,7 @@ def main(words):
                     shown.append(n)
         for (whose, why), count in sorted(sums.items()):
             print("%s to %s: %d lost: %s: %s" % (name, other, count, whose, why))
-            known -= count if whose == "ours" else 0
-            bad |= whose == "ours" and known < 0 or whose == "unknown" or whose == "network" and not network
+            bad |= whose in ("ours", "unknown") or whose == "network" and not network
         for n in shown:
             print("  number %d, sent at %.3f:" % (n, a.sent[n]))
             around(d, n)

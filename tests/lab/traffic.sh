@@ -52,7 +52,6 @@ traffic_clock() { local s _; read -r s _ </proc/uptime; echo "$s"; }
 traffic_whose() {
   local words=() times
   [ "$MAY_LOSE" != network ] || words=(--network)
-  [ -z "${KNOWN:-}" ] || words+=(--known "$KNOWN")
   for times in ${EXCUSED[@]+"${EXCUSED[@]}"}; do words+=(--while $times); done
   python3 -I -S "$LABSRC/losses.py" ${words[@]+"${words[@]}"} \
     "${KIND[left]}" "$W/traffic.$TRAFFIC.left" "${KIND[right]}" "$W/traffic.$TRAFFIC.right"

@@ -414,7 +414,10 @@ impl Peer {
     fn output(&mut self, now: Instant, serial: SerialNo, output: Output, effects: &mut Effects) {
         let answers = &mut effects.answers;
         match output {
-            Output::Transmit(datagram) => effects.datagrams.push(datagram),
+            // The network here takes its time for every datagram.
+            Output::Transmit(datagram) | Output::TransmitLater(_, datagram) => {
+                effects.datagrams.push(datagram);
+            }
             Output::Keepalive { local, remote } => {
                 self.reports.push(Report::Keepalive(local, remote));
             }

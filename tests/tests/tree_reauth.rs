@@ -3,7 +3,10 @@
 
 #![allow(clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use pluto_tests::tree::{Host, NET_TO_NET, Pair, connection, pass, run, seconds};
+use pluto_tests::tree::{Fate, Host, NET_TO_NET, Pair, connection, pass, run, seconds};
+use pluto_wire::numbers::ExchangeType;
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 const WORDS: &str = "reauth=yes ikelifetime=3600 rekeymargin=600 rekeyfuzz=0%";
@@ -42,6 +45,40 @@ fn every_hour_another_ike_sa_takes_the_place_of_the_old_one() {
         assert!(!pair.west.log.says("reviving"), "{}", pair.west.log);
         let after = [&pair.west, &pair.east].map(|host| host.runner.verbs().len());
         assert_eq!(after, before, "nothing was routed anew");
+        pair.end().await;
+    });
+}
+
+#[test]
+fn the_new_tunnel_sends_before_the_old_ones_delete_is_answered() {
+    run(async {
+        let [west, east] = Pair::setups(74);
+        let pair = Pair::bare(west, east).await;
+        pair.west.add(tunnel(WORDS)).await;
+        pair.east.add(tunnel("")).await;
+        pair.establish().await;
+        let old = pair.east.kernel.sas();
+        let (kernel, address) = (pair.east.kernel.clone(), pair.east.address);
+        let answers = Rc::new(Cell::new(0));
+        let told = Rc::clone(&answers);
+        pair.wire.rule(move |sent| {
+            let answer = sent.header().is_some_and(|header| {
+                header.exchange == ExchangeType::INFORMATIONAL && header.flags.is_response()
+            });
+            if answer && sent.from.ip() == address {
+                // What was there before is no longer the newest.
+                let sas = kernel.sas();
+                let outbound = sas.iter().filter(|sa| !sa.sa.inbound);
+                let by = outbound.max_by_key(|sa| sa.installed).map(|sa| sa.sa.spi);
+                assert!(old.iter().all(|sa| Some(sa.sa.spi) != by), "it sends by what is gone");
+                told.set(told.get() + 1);
+            }
+            Fate::Arrives
+        });
+        pass(Duration::from_secs(51 * 60)).await;
+        assert!(answers.get() > 0, "{}", pair.east.log);
+        assert!(pair.west.log.says("takes the place of IKE SA #1"), "{}", pair.west.log);
+        pair.wire.rule(|_| Fate::Arrives);
         pair.end().await;
     });
 }

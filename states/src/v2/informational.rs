@@ -8,10 +8,16 @@ use crate::child_sa::ChildState;
 use crate::common::Cx;
 use crate::nat::Path;
 use crate::protection::Protection;
-use crate::{ChildSpi, Count, DownReason, Finish, StoryEvent};
+use crate::{ChildSpi, Count, DownReason, Finish, Output, StoryEvent};
 use pluto_connections::SerialNo;
 use pluto_wire::numbers::{ExchangeType, NotifyType, ProtocolId};
 use pluto_wire::v2::{Delete, Payload};
+use std::time::Duration;
+
+/// How long the answer to the Delete of an IKE SA waits. With it the peer forgets its end of the
+/// Child SAs, and what stands for the same on another IKE SA, as after reauthentication
+/// (RFC 7296, 2.8.3), is only now told to send.
+const HEIRS_BEGIN: Duration = Duration::from_millis(20);
 
 /// A request, in a state that has `protection`. The state itself only changes when the IKE
 /// SA ends.
@@ -48,10 +54,15 @@ pub(crate) fn process_request(
     if payloads.is_empty() {
         cx.count(Count::LivenessReceived);
     }
+    let carries = matches!(state, State::Established(_)) && cx.sa.children.len() > 0;
+    let said = cx.out.len();
     let Some(protection) = protection_mut(&mut state) else { return state };
     if let Err(error) = cx.respond(protection, ExchangeType::INFORMATIONAL, path, &answer) {
         cx.debug(error.to_string());
     } else if ends {
+        if carries {
+            answer_later(cx, said);
+        }
         cx.say_farewell();
     } else if payloads.is_empty() {
         cx.count(Count::LivenessReplied);
@@ -74,6 +85,15 @@ pub(crate) fn process_request(
         }
         (None, State::Established(established)) => established.go_on(cx),
         (None, state) => state,
+    }
+}
+
+/// What was said since waits until the packets of the Child SAs go elsewhere.
+fn answer_later(cx: &mut Cx<'_, '_>, since: usize) {
+    for output in cx.out.iter_mut().skip(since) {
+        if let Output::Transmit(datagram) = output {
+            *output = Output::TransmitLater(HEIRS_BEGIN, datagram.clone());
+        }
     }
 }
 
