@@ -59,13 +59,13 @@ carried() { # carried HOST [PINGS]: pings from HOST and counters on both sides
   for h in left right; do check "counters on $h" counted "$h"; done
 }
 
-# both_ways: each side (or SIDES) in turn initiates, pings, has packets counted on both
+# both_ways: each side (or SIDES) in turn initiates, pings (PINGS times; one must return), has packets counted on both
 # sides, terminates; then nothing is left. A scenario's after_up HOST looks closer.
 both_ways() {
   local h
   for h in ${SIDES:-left right}; do
     check "$h initiates" init "$h" t
-    carried "$h"
+    carried "$h" "${PINGS:-3}"
     [ -z "$(type -t after_up)" ] || after_up "$h"
     check "$h terminates" term "$h" t
     nothing_installed "after terminate"

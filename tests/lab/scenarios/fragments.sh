@@ -18,6 +18,7 @@ STRONGSWAN_X='fragmentation = force'
 STRONGSWAN_CONF='fragment_size = 500'
 for h in left right; do ip -n $h link set eth0 mtu 576; done
 INIT_T=100
+PINGS=15                         # of three, one run in twenty would lose all
 for h in left right; do check "a bad wire from $h" tc -n $h qdisc add dev eth0 root netem loss 20%; done
 after_up() {
   local h
