@@ -37,6 +37,8 @@ pub struct KernelActor {
     /// Replaced Child SAs in the order in which they go, and when. One timer serves them all:
     /// each that a context has is looked at with every message.
     replaced: VecDeque<(Instant, u64)>,
+    /// Child SAs that have begun to send within [`SAME_SECOND`], and when.
+    sending: VecDeque<(Instant, u64)>,
 }
 
 impl KernelActor {
@@ -50,8 +52,24 @@ impl KernelActor {
         escalate: Option<Recipient<Escalated>>,
     ) -> Self {
         let service = Service::new("kernel", factory, log, escalate);
-        let (clock, replaced) = (Clock::default(), VecDeque::new());
-        Self { service, events, tell, clock, replaced }
+        let (clock, replaced, sending) = (Clock::default(), VecDeque::new(), VecDeque::new());
+        Self { service, events, tell, clock, replaced, sending }
+    }
+
+    /// A Child SA has begun to send, in the place of another: that one's outbound SA goes at once
+    /// where the kernel might take it still.
+    fn sends(&mut self, child: u64, instead_of: Option<u64>) {
+        let now = self.clock.now();
+        while self.sending.front().is_some_and(|(since, _)| now.since(*since) > SAME_SECOND) {
+            self.sending.pop_front();
+        }
+        if let Some(old) = instead_of
+            && self.sending.iter().any(|(_, child)| *child == old)
+        {
+            // What cannot be removed is in the ledger and goes with its other half.
+            let _ = self.service.call(|core| core.remove_outbound(old));
+        }
+        self.sending.push_back((now, child));
     }
 
     /// Removes the replaced Child SAs whose time has come, and waits for the next.
@@ -171,9 +189,7 @@ macro_rules! passes_on {
 
 passes_on! {
     AllocateSpi => |core, msg| core.allocate_spi(&msg.0);
-    InstallSaPair => |core, msg| core.install(&msg.0);
     InstallInboundSa => |core, msg| core.install_inbound(&msg.0);
-    InstallOutboundSa => |core, msg| core.install_outbound(&msg.0);
     RemoveSaPair => |core, msg| core.remove(msg.0);
     SetPolicies => |core, msg| match &msg.spec {
         Some(spec) => core.set_policies(msg.connection, spec),
@@ -184,20 +200,43 @@ passes_on! {
     ListAddresses => |core, _msg| core.addresses();
 }
 
+impl Handler<InstallSaPair> for KernelActor {
+    type Result = KernelAnswer<()>;
+
+    fn handle(&mut self, msg: InstallSaPair, _: &mut Self::Context) -> Self::Result {
+        let InstallSaPair { spec, replaces } = msg;
+        let done = self.service.call(|core| core.install(&spec));
+        if matches!(done, Ok(Ok(()))) {
+            self.sends(spec.child, replaces);
+        }
+        done
+    }
+}
+
+impl Handler<InstallOutboundSa> for KernelActor {
+    type Result = KernelAnswer<()>;
+
+    fn handle(&mut self, msg: InstallOutboundSa, _: &mut Self::Context) -> Self::Result {
+        let InstallOutboundSa { spec, replaces } = msg;
+        let done = self.service.call(|core| core.install_outbound(&spec));
+        if matches!(done, Ok(Ok(()))) {
+            self.sends(spec.child, replaces);
+        }
+        done
+    }
+}
+
+/// Of SAs that were installed in the same second Linux may send by any, for it knows no smaller
+/// time; otherwise by the newest.
+const SAME_SECOND: Duration = Duration::from_millis(1_100);
+
 /// How long the SAs of a Child SA outlive it when another one has replaced it.
 const REPLACED_LINGERS: Duration = Duration::from_secs(1);
-
-/// How long its outbound SA is there, for packets that are on their way through the kernel.
-const REPLACED_SENDS: Duration = Duration::from_millis(20);
 
 impl Handler<RemoveReplacedSaPair> for KernelActor {
     type Result = ();
 
     fn handle(&mut self, msg: RemoveReplacedSaPair, ctx: &mut Self::Context) {
-        // Of SAs that were installed in the same second, the kernel may send by any.
-        ctx.run_later(REPLACED_SENDS, move |actor, _| {
-            let _ = actor.service.call(|core| core.remove_outbound(msg.0));
-        });
         self.replaced.push_back((self.clock.now().after(REPLACED_LINGERS), msg.0));
         if self.replaced.len() == 1 {
             ctx.run_later(REPLACED_LINGERS, Self::remove_replaced);

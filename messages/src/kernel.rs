@@ -19,7 +19,12 @@ pub struct AllocateSpi(pub SpiRequest);
 /// Install both SAs and the policies of a Child SA.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "KernelAnswer<()>")]
-pub struct InstallSaPair(pub Box<SaPairSpec>);
+pub struct InstallSaPair {
+    /// What.
+    pub spec: Box<SaPairSpec>,
+    /// The Child SA in whose place it sends.
+    pub replaces: Option<u64>,
+}
 
 /// Install the inbound SA and the policies of a Child SA; what it replaces goes on sending.
 #[derive(Debug, Clone, Message)]
@@ -29,7 +34,12 @@ pub struct InstallInboundSa(pub Box<SaPairSpec>);
 /// Add the outbound SA of a Child SA.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "KernelAnswer<()>")]
-pub struct InstallOutboundSa(pub Box<SaPairSpec>);
+pub struct InstallOutboundSa {
+    /// What.
+    pub spec: Box<SaPairSpec>,
+    /// The Child SA in whose place it sends.
+    pub replaces: Option<u64>,
+}
 
 /// Move the SAs of a Child SA to other addresses or ports.
 #[derive(Debug, Clone, Message)]

@@ -3,8 +3,11 @@
 
 #![allow(clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use pluto_tests::tree::{NET_TO_NET, Pair, connection, pass, run, seconds};
+use pluto_tests::tree::{Fate, NET_TO_NET, Pair, connection, pass, run, seconds};
 use pluto_whack::Request;
+use pluto_wire::numbers::ExchangeType;
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 fn named(name: &str) -> String {
@@ -35,6 +38,47 @@ fn an_asynchronous_rekey_is_answered_at_once_and_carried_out() {
             seconds(2).await;
             assert!(pair.west.log.says(&text), "{}", pair.west.log);
         }
+        pair.assert_up(1).await;
+        pair.end().await;
+    });
+}
+
+/// Linux takes the newest SA by whole seconds: of two of the same second it may take any.
+#[test]
+fn rekeyed_within_a_second_the_old_sa_sends_no_more_when_its_delete_goes() {
+    run(async {
+        let pair = Pair::new(39, "").await;
+        pair.establish().await;
+        let hosts = [&pair.west, &pair.east].map(|host| (host.address, host.kernel.clone()));
+        let deletes = Rc::new(Cell::new(0));
+        let told = Rc::clone(&deletes);
+        pair.wire.rule(move |sent| {
+            let exchange = sent.header().map(|header| header.exchange);
+            let host = hosts.iter().find(|(address, _)| *address == sent.from.ip());
+            if let (Some(ExchangeType::INFORMATIONAL), Some((_, kernel))) = (exchange, host) {
+                let sending = kernel.sas().iter().filter(|sa| !sa.sa.inbound).count();
+                assert_eq!(sending, 1, "{} may send by what goes", sent.from);
+                told.set(told.get() + 1);
+            }
+            Fate::Arrives
+        });
+        for _ in 0..3 {
+            assert_eq!(pair.west.order(rekey_child("tunnel")).await.status, 0);
+            pass(Duration::from_millis(100)).await;
+        }
+        assert_eq!(deletes.get(), 6, "{}", pair.west.log);
+        pair.wire.rule(|_| Fate::Arrives);
+        // Later the newest is known by its time, and the old one need not go in a hurry.
+        seconds(5).await;
+        let calls = |pair: &Pair| {
+            let calls = [&pair.west, &pair.east].map(|host| host.kernel.calls());
+            calls.concat().into_iter().filter(|call| *call == "remove_outbound").count()
+        };
+        let before = calls(&pair);
+        assert_eq!(before, 6);
+        assert_eq!(pair.west.order(rekey_child("tunnel")).await.status, 0);
+        seconds(5).await;
+        assert_eq!(calls(&pair), before);
         pair.assert_up(1).await;
         pair.end().await;
     });
