@@ -4,6 +4,7 @@
 //! nothing goes in between.
 
 use super::create_child_sa::try_again;
+use super::outbound;
 use super::state::State;
 use crate::child_sa::{Child, ChildState};
 use crate::common::{Common, Cx, Task};
@@ -152,6 +153,7 @@ pub(crate) fn replaced_by(
         cx.finished(Finish::Deleted, &DownReason::Replaced);
         return State::Finished;
     }
+    outbound::changed_over(cx);
     if established.is_free(cx) {
         return established.delete(cx, Finish::Deleted);
     }
