@@ -59,7 +59,8 @@ carried() { # carried HOST [PINGS]: pings from HOST and counters on both sides
   for h in left right; do check "counters on $h" counted "$h"; done
 }
 
-# both_ways: each side (or SIDES) in turn initiates, pings (PINGS times; one must return), has packets counted on both
+# both_ways: each side (or SIDES) in turn initiates, pings (PINGS times; one must return), has
+# packets counted on both
 # sides, terminates; then nothing is left. A scenario's after_up HOST looks closer.
 both_ways() {
   local h
@@ -90,8 +91,11 @@ refused_both_ways() {
   done
 }
 
-# replaced HOST ike|child: HOST rekeys that SA, and both say so
+# replaced HOST ike|child: HOST rekeys that SA, and both say so. Not twice within a second, by
+# which Linux tells SAs apart: the old one is removed at once then, and a packet that is being
+# sent by it may be lost (README.md).
 replaced() {
+  sleep 1.1
   local end=$((SECONDS + 10)) h
   declare -A was
   for h in left right; do was[$h]=$(told $h "rekeyed-$2"); done
