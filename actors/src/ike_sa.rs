@@ -303,10 +303,9 @@ impl IkeSaActor {
                 }));
             }
             KernelRequest::Install(install) => {
-                let (child, replaces) = (install.child, install.replaces.map(|old| old.0));
+                let child = install.child;
                 let spec = Box::new(crate::kernel::sa_pair_spec(&install));
-                let install = pluto_messages::InstallSaPair { spec, replaces };
-                let answer = self.shell.kernel.send(install);
+                let answer = self.shell.kernel.send(pluto_messages::InstallSaPair(spec));
                 ctx.spawn(answer.into_actor(self).map(move |answer, actor, ctx| {
                     let done = crate::kernel::judge(answer);
                     actor.step(Input::KernelDone(KernelResult::Installed(child, done)), ctx);
@@ -322,10 +321,9 @@ impl IkeSaActor {
                 }));
             }
             KernelRequest::InstallOutbound(install) => {
-                let (child, replaces) = (install.child, install.replaces.map(|old| old.0));
+                let child = install.child;
                 let spec = Box::new(crate::kernel::sa_pair_spec(&install));
-                let install = pluto_messages::InstallOutboundSa { spec, replaces };
-                let answer = self.shell.kernel.send(install);
+                let answer = self.shell.kernel.send(pluto_messages::InstallOutboundSa(spec));
                 ctx.spawn(answer.into_actor(self).map(move |answer, actor, ctx| {
                     let done = KernelResult::OutboundInstalled(child, crate::kernel::judge(answer));
                     actor.step(Input::KernelDone(done), ctx);

@@ -12,9 +12,9 @@ use pluto_kernel::{
 };
 use pluto_messages::{
     AllocateSpi, ChangeRoutes, DescribeKernel, Escalated, Fault, FlushKernel, InstallInboundSa,
-    InstallOutboundSa, InstallSaPair, KernelAnswer, KernelDescription, KernelTells, LeaveSendingTo,
-    ListAddresses, MoveSaPair, ReadCounters, ReadManyCounters, RemoveReplacedSaPair, RemoveSaPair,
-    RouteTo, SetPolicies,
+    InstallOutboundSa, InstallSaPair, KernelAnswer, KernelDescription, KernelTells, ListAddresses,
+    MoveSaPair, ReadCounters, ReadManyCounters, RemoveReplacedSaPair, RemoveSaPair, RouteTo,
+    SetPolicies, StopSending,
 };
 use pluto_states::{ChildInstall, Instant, KernelFault};
 use std::collections::VecDeque;
@@ -37,8 +37,6 @@ pub struct KernelActor {
     /// Replaced Child SAs in the order in which they go, and when. One timer serves them all:
     /// each that a context has is looked at with every message.
     replaced: VecDeque<(Instant, u64)>,
-    /// Child SAs that have begun to send within [`SAME_SECOND`], and when.
-    sending: VecDeque<(Instant, u64)>,
 }
 
 impl KernelActor {
@@ -52,24 +50,7 @@ impl KernelActor {
         escalate: Option<Recipient<Escalated>>,
     ) -> Self {
         let service = Service::new("kernel", factory, log, escalate);
-        let (clock, replaced, sending) = (Clock::default(), VecDeque::new(), VecDeque::new());
-        Self { service, events, tell, clock, replaced, sending }
-    }
-
-    /// A Child SA has begun to send, in the place of another: that one's outbound SA goes at once
-    /// where the kernel might take it still.
-    fn sends(&mut self, child: u64, instead_of: Option<u64>) {
-        let now = self.clock.now();
-        while self.sending.front().is_some_and(|(since, _)| now.since(*since) > SAME_SECOND) {
-            self.sending.pop_front();
-        }
-        if let Some(old) = instead_of
-            && self.sending.iter().any(|(_, child)| *child == old)
-        {
-            // What cannot be removed is in the ledger and goes with its other half.
-            let _ = self.service.call(|core| core.remove_outbound(old));
-        }
-        self.sending.push_back((now, child));
+        Self { service, events, tell, clock: Clock::default(), replaced: VecDeque::new() }
     }
 
     /// Removes the replaced Child SAs whose time has come, and waits for the next.
@@ -189,7 +170,9 @@ macro_rules! passes_on {
 
 passes_on! {
     AllocateSpi => |core, msg| core.allocate_spi(&msg.0);
+    InstallSaPair => |core, msg| core.install(&msg.0);
     InstallInboundSa => |core, msg| core.install_inbound(&msg.0);
+    InstallOutboundSa => |core, msg| core.install_outbound(&msg.0);
     RemoveSaPair => |core, msg| core.remove(msg.0);
     SetPolicies => |core, msg| match &msg.spec {
         Some(spec) => core.set_policies(msg.connection, spec),
@@ -199,36 +182,6 @@ passes_on! {
     RouteTo => |core, msg| core.route_to(msg.0);
     ListAddresses => |core, _msg| core.addresses();
 }
-
-impl Handler<InstallSaPair> for KernelActor {
-    type Result = KernelAnswer<()>;
-
-    fn handle(&mut self, msg: InstallSaPair, _: &mut Self::Context) -> Self::Result {
-        let InstallSaPair { spec, replaces } = msg;
-        let done = self.service.call(|core| core.install(&spec));
-        if matches!(done, Ok(Ok(()))) {
-            self.sends(spec.child, replaces);
-        }
-        done
-    }
-}
-
-impl Handler<InstallOutboundSa> for KernelActor {
-    type Result = KernelAnswer<()>;
-
-    fn handle(&mut self, msg: InstallOutboundSa, _: &mut Self::Context) -> Self::Result {
-        let InstallOutboundSa { spec, replaces } = msg;
-        let done = self.service.call(|core| core.install_outbound(&spec));
-        if matches!(done, Ok(Ok(()))) {
-            self.sends(spec.child, replaces);
-        }
-        done
-    }
-}
-
-/// Of SAs that were installed in the same second Linux may send by any, for it knows no smaller
-/// time; otherwise by the newest.
-const SAME_SECOND: Duration = Duration::from_millis(1_100);
 
 /// How long the SAs of a Child SA outlive it when another one has replaced it.
 const REPLACED_LINGERS: Duration = Duration::from_secs(1);
@@ -244,18 +197,12 @@ impl Handler<RemoveReplacedSaPair> for KernelActor {
     }
 }
 
-impl Handler<LeaveSendingTo> for KernelActor {
+impl Handler<StopSending> for KernelActor {
     type Result = ();
 
-    fn handle(&mut self, msg: LeaveSendingTo, _: &mut Self::Context) {
-        // What cannot be removed is in the ledger and goes with its other half.
-        let _ = self.service.call(|core| {
-            let sends = |other: &u64| core.ledger().outbound_of(*other).is_some();
-            match msg.others.iter().any(sends) {
-                true => core.remove_outbound(msg.child),
-                false => Ok(()),
-            }
-        });
+    fn handle(&mut self, msg: StopSending, _: &mut Self::Context) {
+        // Where that fails it goes on sending until it is removed.
+        let _ = self.service.call(|core| core.stop_sending(msg.0));
     }
 }
 

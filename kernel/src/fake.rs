@@ -6,12 +6,13 @@
 //! not ours), and are kept apart from the ledger, so that a wrong ledger is found out.
 
 use crate::error::refused;
-use crate::ledger::{bare_policies, child_policies, child_sas};
+use crate::ledger::child_sas;
+use crate::policy::bare_policies;
 use crate::types::Halves;
 use crate::{
     Capabilities, Counters, Direction, InstalledSa, InterfaceAddress, Kernel, KernelError,
-    KernelEvent, Ledger, PolicyChange, PolicyKey, PolicyShape, PolicySpec, Route, RouteAnswer,
-    RouteChange, SaMove, SaPairSpec, SpiRequest,
+    KernelEvent, Ledger, PolicyChange, PolicyKey, PolicyShape, PolicySpec, PolicyUse, Route,
+    RouteAnswer, RouteChange, SaMove, SaPairSpec, SpiRequest, Template,
 };
 use pluto_wire::numbers::ProtocolId;
 use std::collections::BTreeMap;
@@ -27,8 +28,7 @@ pub struct FakeSa {
     pub spec: Option<Arc<SaPairSpec>>,
     /// Octets and packets.
     pub traffic: (u64, u64),
-    /// The call that installed it, counted from 1: of several of a group, the one with the
-    /// highest number is what Linux sends by.
+    /// The call that installed it, counted from 1.
     pub installed: usize,
 }
 
@@ -64,6 +64,31 @@ impl FakeTables {
     #[must_use]
     pub fn policies(&self) -> Vec<(Direction, PolicyKey, PolicyShape)> {
         self.model().policies.clone()
+    }
+
+    /// The SAs by which tunnels send: of each outbound policy the one that it names, where it
+    /// names none the newest of its group.
+    #[must_use]
+    pub fn senders(&self) -> Vec<FakeSa> {
+        let model = self.model();
+        let sender = |template: &Template| {
+            let fits = |fake: &&FakeSa| {
+                let reqid = fake.spec.as_ref().map(|spec| spec.reqid);
+                let ends = (fake.sa.source, fake.sa.destination);
+                !fake.sa.inbound
+                    && ends == (template.local, template.remote)
+                    && reqid == Some(template.reqid)
+                    && (template.spi == 0 || fake.sa.spi == template.spi)
+            };
+            model.sas.values().filter(fits).max_by_key(|fake| fake.installed).cloned()
+        };
+        let outbound = model.policies.iter().filter(|(way, ..)| *way == Direction::Out);
+        outbound
+            .filter_map(|(_, _, shape)| match &shape.does {
+                PolicyUse::Tunnel(template) => sender(template),
+                _ => None,
+            })
+            .collect()
     }
 
     /// All routes that were added.
@@ -181,14 +206,13 @@ impl Model {
     fn apply(&mut self, change: &PolicyChange) {
         let gone: Vec<_> = change.removed().collect();
         self.policies.retain(|(had, key, _)| *key != change.key || !gone.contains(had));
-        let Some(shape) = change.after else { return };
-        for direction in shape.directions() {
+        for (direction, shape) in change.set() {
             let same = |had: &&mut (Direction, PolicyKey, PolicyShape)| {
-                had.0 == *direction && had.1 == change.key
+                had.0 == direction && had.1 == change.key
             };
             match self.policies.iter_mut().find(same) {
                 Some(had) => had.2 = shape,
-                None => self.policies.push((*direction, change.key, shape)),
+                None => self.policies.push((direction, change.key, shape)),
             }
         }
     }
@@ -303,10 +327,7 @@ impl FakeKernel {
             self.ledger.add_sa(spec.child, sa);
             model.put(sa, &shared);
         }
-        for (key, shape) in child_policies(spec) {
-            let (change, _) = self.ledger.claim(spec.connection, key, shape);
-            model.apply(&change);
-        }
+        self.ledger.claim_child(spec, both).0.iter().for_each(|change| model.apply(change));
         Ok(())
     }
 }
@@ -361,16 +382,14 @@ impl Kernel for FakeKernel {
         }
         self.ledger.add_sa(spec.child, outbound);
         model.put(outbound, &Arc::new(spec.clone()));
+        self.ledger.begin_sending(spec).0.iter().for_each(|change| model.apply(change));
         Ok(())
     }
 
-    fn remove_outbound(&mut self, child: u64) -> Result<(), KernelError> {
+    fn stop_sending(&mut self, child: u64) -> Result<(), KernelError> {
         let mut model = self.tables.model();
-        model.enter("remove_outbound")?;
-        if let Some(outbound) = self.ledger.outbound_of(child) {
-            self.ledger.remove_sa(child, &outbound);
-            model.sas.remove(&name(&outbound));
-        }
+        model.enter("stop_sending")?;
+        self.ledger.stop_sending(child, true).iter().for_each(|change| model.apply(change));
         Ok(())
     }
 
@@ -398,6 +417,7 @@ impl Kernel for FakeKernel {
     fn remove(&mut self, child: u64) -> Result<(), KernelError> {
         let mut model = self.tables.model();
         model.enter("remove")?;
+        self.ledger.stop_sending(child, false).iter().for_each(|change| model.apply(change));
         for sa in self.ledger.take_child(child) {
             model.sas.remove(&name(&sa));
         }
@@ -510,6 +530,7 @@ impl Kernel for FakeKernel {
         let mut model = self.tables.model();
         let children: Vec<u64> = self.ledger.children.keys().copied().collect();
         for child in children {
+            self.ledger.stop_sending(child, false).iter().for_each(|change| model.apply(change));
             for sa in self.ledger.take_child(child) {
                 model.sas.remove(&name(&sa));
             }

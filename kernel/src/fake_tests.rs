@@ -124,17 +124,111 @@ fn an_spi_that_was_not_reserved_is_refused() {
     assert_eq!(kernel.install(&spec(2, 1, 0x5000, 0xabcd)).unwrap_err().errno, libc::ESRCH);
 }
 
+/// The SPIs that tunnels send by.
+fn sends(kernel: &FakeKernel) -> Vec<u32> {
+    kernel.tables().senders().iter().map(|fake| fake.sa.spi).collect()
+}
+
+/// The policies without what names the SA that sends.
+fn policies_but_for_spis(kernel: &FakeKernel) -> Vec<(Direction, PolicyKey, PolicyShape)> {
+    let all = kernel.tables().policies().into_iter();
+    all.map(|(way, key, shape)| (way, key, shape.towards(Direction::In))).collect()
+}
+
 #[test]
-fn a_rekey_leaves_the_policies_alone() {
+fn a_rekey_changes_who_sends_and_leaves_the_policies_alone() {
     let mut kernel = FakeKernel::new();
     let first = kernel.allocate_spi(&request(2)).unwrap();
     kernel.install(&spec(2, 1, first, 0xa)).unwrap();
-    let before = kernel.tables().policies();
+    let before = policies_but_for_spis(&kernel);
+    assert_eq!(sends(&kernel), [0xa]);
     let second = kernel.allocate_spi(&request(3)).unwrap();
     kernel.install(&spec(3, 1, second, 0xb)).unwrap();
+    assert_eq!(sends(&kernel), [0xb]);
     kernel.remove(2).unwrap();
-    assert_eq!(kernel.tables().policies(), before);
+    assert_eq!(sends(&kernel), [0xb]);
+    assert_eq!(policies_but_for_spis(&kernel), before);
     assert_eq!(kernel.tables().sas().len(), 2);
+}
+
+#[test]
+fn inbound_policies_name_no_sa() {
+    let mut kernel = FakeKernel::new();
+    let first = kernel.allocate_spi(&request(2)).unwrap();
+    kernel.install(&spec(2, 1, first, 0xa)).unwrap();
+    for (way, _, shape) in kernel.tables().policies() {
+        let PolicyUse::Tunnel(template) = shape.does else { panic!("{shape:?}") };
+        assert_eq!(template.spi, if way == Direction::Out { 0xa } else { 0 });
+    }
+}
+
+#[test]
+fn who_stops_sending_or_goes_leaves_it_to_the_one_before() {
+    let mut kernel = FakeKernel::new();
+    for (child, out) in [(2, 0xa), (3, 0xb), (4, 0xc)] {
+        let spi = kernel.allocate_spi(&request(child)).unwrap();
+        kernel.install(&spec(child, 1, spi, out)).unwrap();
+    }
+    assert_eq!(sends(&kernel), [0xc]);
+    kernel.stop_sending(4).unwrap();
+    assert_eq!(sends(&kernel), [0xb]);
+    assert_eq!(kernel.tables().sas().len(), 6, "they stay for what is on its way");
+    kernel.remove(3).unwrap();
+    assert_eq!(sends(&kernel), [0xa]);
+    kernel.stop_sending(2).unwrap();
+    assert_eq!(sends(&kernel), [0xa], "the last one goes on");
+    kernel.remove(4).unwrap();
+    assert_eq!(sends(&kernel), [0xa]);
+    kernel.remove(2).unwrap();
+    assert_eq!(sends(&kernel), []);
+    assert_eq!(kernel.tables().policies().len(), 3, "the connection decides what becomes of them");
+    kernel.remove_policies(1).unwrap();
+    assert!(kernel.tables().is_empty() && kernel.ledger().is_empty());
+}
+
+#[test]
+fn who_only_receives_yet_does_not_send_and_sends_when_it_may() {
+    let mut kernel = FakeKernel::new();
+    let first = kernel.allocate_spi(&request(2)).unwrap();
+    kernel.install(&spec(2, 1, first, 0xa)).unwrap();
+    let second = kernel.allocate_spi(&request(3)).unwrap();
+    kernel.install_inbound(&spec(3, 1, second, 0xb)).unwrap();
+    assert_eq!(sends(&kernel), [0xa]);
+    kernel.stop_sending(2).unwrap();
+    assert_eq!(sends(&kernel), [0xa], "nobody else does");
+    kernel.install_outbound(&spec(3, 1, second, 0xb)).unwrap();
+    assert_eq!(sends(&kernel), [0xb]);
+    // A connection that has gone wants no policies, whoever begins to send.
+    let third = kernel.allocate_spi(&request(4)).unwrap();
+    kernel.install_inbound(&spec(4, 1, third, 0xc)).unwrap();
+    kernel.remove_policies(1).unwrap();
+    kernel.install_outbound(&spec(4, 1, third, 0xc)).unwrap();
+    assert_eq!(kernel.tables().policies(), []);
+}
+
+#[test]
+fn what_moves_is_sent_by_where_it_is() {
+    let mut kernel = FakeKernel::new();
+    let [first, second] = [2, 3].map(|child| kernel.allocate_spi(&request(child)).unwrap());
+    kernel.install(&spec(2, 1, first, 0xa)).unwrap();
+    kernel.install(&spec(3, 1, second, 0xb)).unwrap();
+    let to = |child| SaMove {
+        child,
+        connection: 1,
+        local: "192.0.2.1:4500".parse().unwrap(),
+        remote: "198.51.100.7:1024".parse().unwrap(),
+        encapsulated: true,
+    };
+    kernel.move_sa(&to(2)).unwrap();
+    let by = |kernel: &FakeKernel| {
+        let sender = kernel.tables().senders().pop().unwrap().sa;
+        (sender.spi, sender.destination.to_string())
+    };
+    assert_eq!(by(&kernel), (0xb, "192.0.2.2".to_owned()), "it has not moved yet");
+    kernel.move_sa(&to(3)).unwrap();
+    assert_eq!(by(&kernel), (0xb, "198.51.100.7".to_owned()));
+    kernel.remove(3).unwrap();
+    assert_eq!(by(&kernel), (0xa, "198.51.100.7".to_owned()));
 }
 
 #[test]
@@ -241,19 +335,32 @@ fn no_order_of_requests_and_failures_leaves_an_orphan() {
             let action = [PolicyAction::Trap, PolicyAction::Block, PolicyAction::Pass];
             let action = action[usize::try_from(random(3)).unwrap()];
             let remote = 2 + u8::try_from(random(2)).unwrap();
-            let _ = match random(6) {
+            let _ = match random(7) {
                 0 => kernel.allocate_spi(&request(child)).map(drop),
                 1 | 2 => {
                     let spi = kernel.allocate_spi(&request(child)).unwrap_or(0);
                     let out = u32::try_from(0x9000 + child).unwrap();
                     let traffic = vec![pair(remote)];
-                    kernel.install(&SaPairSpec { traffic, ..spec(child, connection, spi, out) })
+                    let wanted = SaPairSpec { traffic, ..spec(child, connection, spi, out) };
+                    match random(2) {
+                        0 => kernel.install(&wanted),
+                        _ => kernel
+                            .install_inbound(&wanted)
+                            .and_then(|()| kernel.install_outbound(&wanted)),
+                    }
                 }
                 3 => kernel.remove(child),
                 4 => kernel.set_policies(connection, &bare(action, vec![pair(remote)])),
+                5 => kernel.stop_sending(child),
                 _ => kernel.remove_policies(connection),
             };
             assert_eq!(kernel.orphans(), Vec::<String>::new(), "seed {seed}");
+            for (way, _, shape) in tables.policies() {
+                let PolicyUse::Tunnel(template) = shape.does else { continue };
+                let there = tables.sas().iter().any(|sa| sa.sa.spi == template.spi);
+                assert!(template.spi == 0 || there, "seed {seed}: a policy names what is gone");
+                assert!(template.spi == 0 || way == Direction::Out, "seed {seed}");
+            }
         }
         kernel.flush();
         assert!(tables.is_empty() && kernel.ledger().is_empty(), "seed {seed}");

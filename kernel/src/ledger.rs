@@ -1,11 +1,10 @@
 //! What has been asked of the kernel, by owner: enough to take all of it back.
 //!
-//! SAs belong to Child SAs, policies to connections. Several connections may want a policy
-//! for the same traffic (an instance and the template whose trap it answers); the kernel
-//! holds one. So each keeps its *claim*, the best one is installed, and when it is
-//! withdrawn the next takes its place.
+//! SAs belong to Child SAs, policies to connections (see [`crate::claims`]).
 
-use crate::{PolicyAction, PolicySpec, SaMove, SaPairSpec, Traffic, TrafficPair};
+use crate::claims::{Claim, Claims, Sender};
+use crate::policy::child_policies;
+use crate::{PolicyChange, PolicyKey, PolicyShape, PolicyUse, SaMove, SaPairSpec, Template};
 use pluto_wire::numbers::ProtocolId;
 use rustc_hash::FxHashMap;
 use std::net::IpAddr;
@@ -34,124 +33,15 @@ pub struct InstalledSa {
 pub struct Owned {
     /// SAs and reserved SPIs (of a Child SA).
     pub sas: Vec<InstalledSa>,
-    /// Policies claimed (by a connection).
+    /// Policies claimed (by a connection), or that it sends by (a Child SA).
     pub policies: Vec<PolicyKey>,
 }
 
-/// What makes two policies one to the kernel; the priority does not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PolicyKey {
-    /// Our side.
-    pub local: Traffic,
-    /// The peer's side.
-    pub remote: Traffic,
-    /// Mark (value, mask) of the policies for what comes in and is forwarded.
-    pub mark_in: Option<(u32, u32)>,
-    /// Mark (value, mask) of the policy for what goes out.
-    pub mark_out: Option<(u32, u32)>,
-    /// Interface id; 0 is none.
-    pub if_id: u32,
-}
-
-/// What SA a policy asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Template {
-    /// Transport mode instead of tunnel mode.
-    pub transport: bool,
-    /// ESP or AH.
-    pub protocol: ProtocolId,
-    /// Our address.
-    pub local: IpAddr,
-    /// The peer's.
-    pub remote: IpAddr,
-    /// Group of the SAs.
-    pub reqid: u32,
-}
-
-/// What a policy does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PolicyUse {
-    /// A Child SA's: protects both ways.
-    Tunnel(Template),
-    /// Outbound traffic raises ACQUIRE.
-    Trap(Template),
-    /// Outbound traffic is dropped.
-    Block,
-    /// Traffic passes both ways in the clear.
-    Pass,
-}
-
-/// A policy without its selector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PolicyShape {
-    /// What it does.
-    pub does: PolicyUse,
-    /// Kernel priority; smaller wins.
-    pub priority: u32,
-}
-
-/// Where in the path of a packet a policy applies; the numbers are XFRM's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Direction {
-    /// To this host.
-    In = 0,
-    /// From this host.
-    Out = 1,
-    /// Through this host, after decapsulation.
-    Forward = 2,
-}
-
-impl PolicyShape {
-    /// The directions it needs policies for.
-    #[must_use]
-    pub fn directions(&self) -> &'static [Direction] {
-        match self.does {
-            PolicyUse::Trap(_) | PolicyUse::Block => &[Direction::Out],
-            PolicyUse::Tunnel(template) if template.transport => &[Direction::Out, Direction::In],
-            PolicyUse::Tunnel(_) | PolicyUse::Pass => {
-                &[Direction::Out, Direction::In, Direction::Forward]
-            }
-        }
-    }
-
-    /// Smaller is better: priority as in the kernel, then protection before its absence.
-    fn rank(&self) -> (u32, bool) {
-        (self.priority, !matches!(self.does, PolicyUse::Tunnel(_)))
-    }
-}
-
-/// What a change of claims means for the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PolicyChange {
-    /// For which traffic.
-    pub key: PolicyKey,
-    /// What is installed.
-    pub before: Option<PolicyShape>,
-    /// What is to be installed.
-    pub after: Option<PolicyShape>,
-}
-
-impl PolicyChange {
-    /// Whether the kernel has anything to do.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.before == self.after
-    }
-
-    /// Directions that lose their policy.
-    pub fn removed(&self) -> impl Iterator<Item = Direction> + '_ {
-        let kept = self.after.as_ref().map_or(&[][..], PolicyShape::directions);
-        let had = self.before.as_ref().map_or(&[][..], PolicyShape::directions);
-        had.iter().filter(|direction| !kept.contains(direction)).copied()
-    }
-}
-
 /// A claim as it was before a change, to go back to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Undo {
     key: PolicyKey,
-    previous: Option<PolicyShape>,
+    previous: Option<Claim>,
 }
 
 /// What is installed, by serial number of Child SA and of connection.
@@ -161,7 +51,7 @@ pub struct Ledger {
     pub children: FxHashMap<u64, Owned>,
     /// Policies by connection.
     pub connections: FxHashMap<u64, Owned>,
-    claims: FxHashMap<PolicyKey, Vec<(u64, PolicyShape)>>,
+    claims: Claims,
     inbound: FxHashMap<(IpAddr, u32), u64>,
     outbound: FxHashMap<(IpAddr, u32), u64>,
     addresses: FxHashMap<(IpAddr, String), u32>,
@@ -220,7 +110,7 @@ impl Ledger {
         }
         if let Some(owned) = self.children.get_mut(&child) {
             owned.sas.retain(|had| !same_name(had, sa));
-            if owned.sas.is_empty() {
+            if owned.sas.is_empty() && owned.policies.is_empty() {
                 self.children.remove(&child);
             }
         }
@@ -246,8 +136,10 @@ impl Ledger {
         self.children.get(&child)?.sas.iter().find(|sa| !sa.larval && !sa.inbound).copied()
     }
 
-    /// Strikes a Child SA out and tells what it had.
+    /// Strikes a Child SA out and tells what it had. Before, [`Ledger::stop_sending`] says what
+    /// becomes of the policies that it sends by.
     pub fn take_child(&mut self, child: u64) -> Vec<InstalledSa> {
+        self.stop_sending(child, false);
         let sas = self.children.get(&child).map(|owned| owned.sas.clone()).unwrap_or_default();
         for sa in &sas {
             self.remove_sa(child, sa);
@@ -289,13 +181,14 @@ impl Ledger {
         }
         let mut changes = Vec::new();
         for key in self.policies_of(to.connection) {
-            let Some(shape) = self.claim_of(to.connection, &key) else { continue };
-            if let PolicyUse::Tunnel(template) = shape.does
-                && Some((template.local, template.remote)) == from
-                && from != Some((local, remote))
-            {
-                let does = PolicyUse::Tunnel(Template { local, remote, ..template });
-                let (change, _) = self.claim(to.connection, key, PolicyShape { does, ..shape });
+            let whose = (to.connection, to.child);
+            let change = self.claims.move_templates(whose, key, |template| {
+                match Some((template.local, template.remote)) == from {
+                    true => Template { local, remote, ..template },
+                    false => template,
+                }
+            });
+            if !change.is_empty() {
                 changes.push(change);
             }
         }
@@ -310,31 +203,73 @@ impl Ledger {
         key: PolicyKey,
         shape: PolicyShape,
     ) -> (PolicyChange, Undo) {
-        let claims = self.claims.entry(key).or_default();
-        let before = best(claims);
-        let previous = match claims.iter_mut().find(|(owner, _)| *owner == connection) {
-            Some(claim) => Some(std::mem::replace(&mut claim.1, shape)),
-            None => {
-                claims.push((connection, shape));
-                self.connections.entry(connection).or_default().policies.push(key);
-                None
+        self.claim_for(connection, key, shape, None)
+    }
+
+    fn claim_for(
+        &mut self,
+        connection: u64,
+        key: PolicyKey,
+        shape: PolicyShape,
+        sender: Option<Sender>,
+    ) -> (PolicyChange, Undo) {
+        let previous = self.claims.of(connection, &key).cloned();
+        if previous.is_none() {
+            self.connections.entry(connection).or_default().policies.push(key);
+        }
+        if let Some(Sender { child, .. }) = sender {
+            let policies = &mut self.children.entry(child).or_default().policies;
+            if !policies.contains(&key) {
+                policies.reserve_exact(1);
+                policies.push(key);
             }
+        }
+        (self.claims.claim(connection, key, shape, sender), Undo { key, previous })
+    }
+
+    /// Writes down the policies of a Child SA that is installed; with `sends` it sends by them
+    /// from now on.
+    pub fn claim_child(
+        &mut self,
+        spec: &SaPairSpec,
+        sends: bool,
+    ) -> (Vec<PolicyChange>, Vec<Undo>) {
+        let policies = child_policies(spec).into_iter();
+        let claimed = policies.map(|(key, shape)| {
+            let sender = sender(spec, &shape).filter(|_| sends);
+            self.claim_for(spec.connection, key, shape, sender)
+        });
+        really(claimed)
+    }
+
+    /// Writes down that a Child SA whose policies stand sends by them. What is no policy of a
+    /// tunnel any more stays as it is.
+    pub fn begin_sending(&mut self, spec: &SaPairSpec) -> (Vec<PolicyChange>, Vec<Undo>) {
+        let policies = child_policies(spec).into_iter();
+        let claimed = policies.filter_map(|(key, shape)| {
+            let had = self.claims.shape_of(spec.connection, &key)?;
+            let sender = sender(spec, &shape);
+            let tunnel = matches!(had.does, PolicyUse::Tunnel(_));
+            tunnel.then(|| self.claim_for(spec.connection, key, had, sender))
+        });
+        really(claimed)
+    }
+
+    /// Writes down that a Child SA sends no more; with `for_another`, only by those policies by
+    /// which another one of its connection sends too.
+    pub fn stop_sending(&mut self, child: u64, for_another: bool) -> Vec<PolicyChange> {
+        let Some(owned) = self.children.get_mut(&child) else { return Vec::new() };
+        let keys = match for_another {
+            true => owned.policies.clone(),
+            false => std::mem::take(&mut owned.policies),
         };
-        let after = self.claims.get(&key).and_then(|claims| best(claims));
-        (PolicyChange { key, before, after }, Undo { key, previous })
+        let changes = keys.into_iter().map(|key| self.claims.stop(child, key, for_another));
+        changes.filter(|change| !change.is_empty()).collect()
     }
 
     /// Strikes out what `connection` wants for this traffic.
     pub fn release(&mut self, connection: u64, key: PolicyKey) -> PolicyChange {
-        let mut change = PolicyChange { key, before: None, after: None };
-        if let Some(claims) = self.claims.get_mut(&key) {
-            change.before = best(claims);
-            claims.retain(|(owner, _)| *owner != connection);
-            change.after = best(claims);
-            if claims.is_empty() {
-                self.claims.remove(&key);
-            }
-        }
+        let change = self.claims.release(connection, key);
         if let Some(owned) = self.connections.get_mut(&connection) {
             owned.policies.retain(|had| *had != key);
             if owned.policies.is_empty() {
@@ -356,7 +291,7 @@ impl Ledger {
         }
         let had = self.policies_of(connection);
         for key in had.into_iter().filter(|key| !wanted.iter().any(|(wanted, _)| wanted == key)) {
-            let previous = self.claim_of(connection, &key);
+            let previous = self.claims.of(connection, &key).cloned();
             changes.push((self.release(connection, key), Undo { key, previous }));
         }
         changes
@@ -365,25 +300,26 @@ impl Ledger {
     /// Goes back to what `connection` claimed before.
     pub fn undo(&mut self, connection: u64, undo: Undo) -> PolicyChange {
         match undo.previous {
-            Some(shape) => self.claim(connection, undo.key, shape).0,
+            Some(had) => {
+                let policies = &mut self.connections.entry(connection).or_default().policies;
+                if !policies.contains(&undo.key) {
+                    policies.push(undo.key);
+                }
+                self.claims.restore(undo.key, had)
+            }
             None => self.release(connection, undo.key),
         }
     }
 
     /// The policies that are to be installed.
     pub(crate) fn policies(&self) -> impl Iterator<Item = (PolicyKey, PolicyShape)> + '_ {
-        self.claims.iter().filter_map(|(key, claims)| Some((*key, best(claims)?)))
+        self.claims.policies()
     }
 
     /// The traffic that `connection` has claims on.
     #[must_use]
     pub fn policies_of(&self, connection: u64) -> Vec<PolicyKey> {
         self.connections.get(&connection).map(|owned| owned.policies.clone()).unwrap_or_default()
-    }
-
-    fn claim_of(&self, connection: u64, key: &PolicyKey) -> Option<PolicyShape> {
-        let claims = self.claims.get(key)?;
-        claims.iter().find(|(owner, _)| *owner == connection).map(|(_, shape)| *shape)
     }
 
     /// Writes down one more user of a source address that we added; true for the first.
@@ -422,57 +358,17 @@ fn same_name(a: &InstalledSa, b: &InstalledSa) -> bool {
     (a.protocol, a.destination, a.spi, a.inbound) == (b.protocol, b.destination, b.spi, b.inbound)
 }
 
-/// Of equals the newest: it was asked for last.
-fn best(claims: &[(u64, PolicyShape)]) -> Option<PolicyShape> {
-    claims.iter().rev().min_by_key(|(_, shape)| shape.rank()).map(|(_, shape)| *shape)
+/// A Child SA as who sends by a policy of this shape.
+fn sender(spec: &SaPairSpec, shape: &PolicyShape) -> Option<Sender> {
+    let PolicyUse::Tunnel(template) = shape.does else { return None };
+    Some(Sender { child: spec.child, template: Template { spi: spec.spi_out, ..template } })
 }
 
-/// The policies that a Child SA needs.
-#[must_use]
-pub(crate) fn child_policies(spec: &SaPairSpec) -> Vec<(PolicyKey, PolicyShape)> {
-    let template = Template {
-        transport: spec.transport,
-        protocol: spec.protocol,
-        local: spec.local.ip(),
-        remote: spec.remote.ip(),
-        reqid: spec.reqid,
-    };
-    let marks = (spec.mark_in, spec.mark_out);
-    policies(&spec.traffic, marks, spec.if_id, PolicyUse::Tunnel(template))
-}
-
-/// The policies of a connection without a Child SA.
-#[must_use]
-pub(crate) fn bare_policies(spec: &PolicySpec) -> Vec<(PolicyKey, PolicyShape)> {
-    let template = Template {
-        transport: spec.transport,
-        protocol: spec.protocol,
-        local: spec.local,
-        remote: spec.remote,
-        reqid: spec.reqid,
-    };
-    let does = match spec.action {
-        PolicyAction::Trap => PolicyUse::Trap(template),
-        PolicyAction::Block => PolicyUse::Block,
-        PolicyAction::Pass => PolicyUse::Pass,
-    };
-    policies(&spec.traffic, (spec.mark_in, spec.mark_out), spec.if_id, does)
-}
-
-type Mark = Option<(u32, u32)>;
-
-fn policies(
-    traffic: &[TrafficPair],
-    (mark_in, mark_out): (Mark, Mark),
-    if_id: u32,
-    does: PolicyUse,
-) -> Vec<(PolicyKey, PolicyShape)> {
-    let one = |pair: &TrafficPair| {
-        let (local, remote) = (pair.local, pair.remote);
-        let key = PolicyKey { local, remote, mark_in, mark_out, if_id };
-        (key, PolicyShape { does, priority: pair.priority })
-    };
-    traffic.iter().map(one).collect()
+/// Changes that are none are left out.
+fn really(claimed: impl Iterator<Item = (PolicyChange, Undo)>) -> (Vec<PolicyChange>, Vec<Undo>) {
+    let (mut changes, undo): (Vec<_>, Vec<_>) = claimed.unzip();
+    changes.retain(|change| !change.is_empty());
+    (changes, undo)
 }
 
 /// The inbound and the outbound SA of a pair.

@@ -12,6 +12,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test may overflow"))]
 
 mod backend;
+mod claims;
 mod error;
 pub mod esp;
 mod events;
@@ -20,6 +21,7 @@ mod interfaces;
 mod ledger;
 mod netlink;
 mod none;
+mod policy;
 mod route;
 mod socket;
 mod sys;
@@ -29,11 +31,9 @@ mod xfrm;
 pub use backend::{Backend, BackendOptions, EspParts, Protostack, choose, reopen};
 pub use error::KernelError;
 pub use events::Events;
-pub use ledger::{
-    Direction, InstalledSa, Ledger, Owned, PolicyChange, PolicyKey, PolicyShape, PolicyUse,
-    Template,
-};
+pub use ledger::{InstalledSa, Ledger, Owned};
 pub use none::NoneKernel;
+pub use policy::{Direction, PolicyChange, PolicyKey, PolicyShape, PolicyUse, Template};
 pub use socket::{IkeSocket, IkeSocketOptions};
 pub use types::*;
 pub use xfrm::{XfrmKernel, XfrmOptions};
@@ -62,7 +62,7 @@ pub trait Kernel: std::fmt::Debug {
     fn install(&mut self, spec: &SaPairSpec) -> Result<(), KernelError>;
 
     /// The same without the outbound SA, which follows when the peer has its half
-    /// (RFC 7296, 2.8): until then an older SA of the same group goes on sending.
+    /// (RFC 7296, 2.8): until then an older Child SA for the same traffic goes on sending.
     ///
     /// # Errors
     /// See [`Kernel::install`].
@@ -75,12 +75,12 @@ pub trait Kernel: std::fmt::Debug {
     /// See [`KernelError`]; the inbound SA and the policies stay as they are.
     fn install_outbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError>;
 
-    /// Removes the outbound SA of a Child SA: what goes out is sent by another one of its
-    /// group. What is not there is no error.
+    /// What goes out is sent by another Child SA of the same connection for the same traffic,
+    /// where there is one that sends. Both SAs stay, for what is on its way.
     ///
     /// # Errors
     /// See [`KernelError`].
-    fn remove_outbound(&mut self, child: u64) -> Result<(), KernelError>;
+    fn stop_sending(&mut self, child: u64) -> Result<(), KernelError>;
 
     /// Moves both SAs of a Child SA, with their keys and sequence numbers, and its
     /// connection's policies to other addresses or ports (RFC 7296, 2.23; RFC 4555). Its

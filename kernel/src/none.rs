@@ -2,7 +2,8 @@
 
 use crate::error::refused;
 use crate::interfaces::Host;
-use crate::ledger::{bare_policies, child_policies, child_sas};
+use crate::ledger::child_sas;
+use crate::policy::bare_policies;
 use crate::{
     Capabilities, Counters, InstalledSa, InterfaceAddress, Kernel, KernelError, Ledger, PolicySpec,
     RouteAnswer, RouteChange, SaMove, SaPairSpec, SpiRequest,
@@ -99,21 +100,18 @@ impl Kernel for NoneKernel {
 
     fn install_inbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
         self.ledger.add_sa(spec.child, child_sas(spec).0);
-        for (key, shape) in child_policies(spec) {
-            self.ledger.claim(spec.connection, key, shape);
-        }
+        self.ledger.claim_child(spec, false);
         Ok(())
     }
 
     fn install_outbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
         self.ledger.add_sa(spec.child, child_sas(spec).1);
+        self.ledger.begin_sending(spec);
         Ok(())
     }
 
-    fn remove_outbound(&mut self, child: u64) -> Result<(), KernelError> {
-        if let Some(outbound) = self.ledger.outbound_of(child) {
-            self.ledger.remove_sa(child, &outbound);
-        }
+    fn stop_sending(&mut self, child: u64) -> Result<(), KernelError> {
+        self.ledger.stop_sending(child, true);
         Ok(())
     }
 
@@ -123,6 +121,7 @@ impl Kernel for NoneKernel {
     }
 
     fn remove(&mut self, child: u64) -> Result<(), KernelError> {
+        self.ledger.stop_sending(child, false);
         self.ledger.take_child(child);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::KernelError;
 use crate::error::refused;
-use crate::ledger::Direction;
+use crate::policy::Direction;
 use crate::sys::{BATCH, Slots, receive_batch, set_option};
 use crate::xfrm::policy::socket_bypass;
 use nix::sys::socket::{MsgFlags, SockaddrStorage, sendmsg};

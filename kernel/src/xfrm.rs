@@ -12,8 +12,9 @@ mod spi;
 
 use crate::error::refused;
 use crate::interfaces::Host;
-use crate::ledger::{Undo, bare_policies, child_policies, child_sas};
+use crate::ledger::{Undo, child_sas};
 use crate::netlink::{Netlink, Refusal};
+use crate::policy::bare_policies;
 use crate::types::Halves;
 use crate::{
     Capabilities, Counters, InstalledSa, InterfaceAddress, Kernel, KernelError, KernelEvent,
@@ -138,13 +139,27 @@ impl XfrmKernel {
 
     /// Removes SAs; what is not there is no error.
     fn remove_sas(&mut self, sas: &[InstalledSa]) -> Result<(), KernelError> {
+        self.change_and_remove(&[], sas)
+    }
+
+    /// Changes policies, and then removes the SAs that they do not name any more.
+    fn change_and_remove(
+        &mut self,
+        changes: &[PolicyChange],
+        sas: &[InstalledSa],
+    ) -> Result<(), KernelError> {
+        let (first, last) = changes.split_at(changes.len().saturating_sub(CHANGES_AT_ONCE));
+        let changed = self.change_policies(first);
         let requests = self.netlink.requests();
+        for change in last {
+            policy::change(requests, change);
+        }
         for sa in sas {
             sa::remove(requests, sa);
         }
         match self.netlink.transact()?.into_iter().find(not_missing) {
             Some(refusal) => Err(refusal.of("remove SAs")),
-            None => Ok(()),
+            None => changed,
         }
     }
 
@@ -222,7 +237,7 @@ impl XfrmKernel {
         self.netlink.transact_one(what)
     }
 
-    /// Installs SAs and policies; of an outbound SA alone there is no policy.
+    /// Installs the inbound SA, or both, with the policies.
     fn install_halves(&mut self, spec: &SaPairSpec, halves: Halves) -> Result<(), KernelError> {
         let (inbound, outbound) = child_sas(spec);
         let both = [inbound, outbound];
@@ -240,15 +255,7 @@ impl XfrmKernel {
         for sa in sas {
             self.ledger.add_sa(spec.child, *sa);
         }
-        let mut changes = Vec::with_capacity(spec.traffic.len());
-        let mut undo = Vec::with_capacity(spec.traffic.len());
-        for (key, shape) in child_policies(spec) {
-            let (change, back) = self.ledger.claim(spec.connection, key, shape);
-            undo.push(back);
-            if !change.is_empty() {
-                changes.push(change);
-            }
-        }
+        let (changes, undo) = self.ledger.claim_child(spec, halves == Halves::Both);
         let Err(failed) = self.try_install(spec, sas, &changes) else { return Ok(()) };
         self.undo_policies(spec.connection, undo);
         // What was reserved goes too; the outbound SA is ours only if we have made it.
@@ -387,7 +394,9 @@ impl Kernel for XfrmKernel {
         }
         self.check(spec, Halves::Outbound)?;
         self.ledger.add_sa(spec.child, outbound);
-        let Err(failed) = self.try_install(spec, &[outbound], &[]) else { return Ok(()) };
+        let (changes, undo) = self.ledger.begin_sending(spec);
+        let Err(failed) = self.try_install(spec, &[outbound], &changes) else { return Ok(()) };
+        self.undo_policies(spec.connection, undo);
         if failed.outbound_made {
             let _ = self.remove_sas(&[outbound]);
         }
@@ -395,11 +404,9 @@ impl Kernel for XfrmKernel {
         Err(failed.error)
     }
 
-    fn remove_outbound(&mut self, child: u64) -> Result<(), KernelError> {
-        let Some(outbound) = self.ledger.outbound_of(child) else { return Ok(()) };
-        self.remove_sas(&[outbound])?;
-        self.ledger.remove_sa(child, &outbound);
-        Ok(())
+    fn stop_sending(&mut self, child: u64) -> Result<(), KernelError> {
+        let changes = self.ledger.stop_sending(child, true);
+        self.change_policies(&changes)
     }
 
     fn move_sa(&mut self, to: &SaMove) -> Result<(), KernelError> {
@@ -476,7 +483,9 @@ impl Kernel for XfrmKernel {
         self.remove_left(child)?;
         let sas = self.ledger.children.get(&child).map(|owned| owned.sas.clone());
         let Some(sas) = sas else { return Ok(()) };
-        self.remove_sas(&sas)?;
+        // What goes out goes elsewhere before the SA goes.
+        let changes = self.ledger.stop_sending(child, false);
+        self.change_and_remove(&changes, &sas)?;
         self.ledger.take_child(child);
         Ok(())
     }
@@ -512,10 +521,12 @@ impl Kernel for XfrmKernel {
             sa::ask(requests, sa);
         }
         let mut counters = Counters::default();
+        let mut gone = false;
         let refusals = self.netlink.ask(|number, message| {
             let (Some(sa), Some(report)) = (sas.get(number), sa::report(message.payload)) else {
                 return;
             };
+            gone |= !sa.larval && !report.has_keys;
             counters.added = counters.added.max(report.added);
             if sa.inbound {
                 (counters.bytes_in, counters.packets_in) = (report.bytes, report.packets);
@@ -526,6 +537,7 @@ impl Kernel for XfrmKernel {
         })?;
         match refusals.into_iter().next() {
             Some(refusal) => Err(refusal.of(what())),
+            None if gone => Err(refused(what(), libc::ESRCH)),
             None => Ok(counters),
         }
     }
@@ -535,7 +547,11 @@ impl Kernel for XfrmKernel {
         self.netlink.dump(
             "list SAs",
             sa::ask_all,
-            |message| present.borrow_mut().extend(sa::name(message.payload)),
+            |message| {
+                if sa::report(message.payload).is_some_and(|report| report.has_keys) {
+                    present.borrow_mut().extend(sa::name(message.payload));
+                }
+            },
             || present.borrow_mut().clear(),
         )?;
         let present = present.into_inner();

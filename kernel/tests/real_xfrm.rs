@@ -309,6 +309,23 @@ fn every_option_reaches_the_kernel() {
     assert!(ip("xfrm state").contains("mode transport"));
 }
 
+/// What `ip xfrm policy` says of each policy but for the SPI of the SA that sends; those SPIs.
+fn policies_and_spis() -> (Vec<String>, Vec<String>) {
+    let shown = ip("xfrm policy list nosock");
+    let (mut plain, mut spis) = (Vec::new(), Vec::new());
+    for line in shown.lines() {
+        let (before, rest) = line.split_once("spi 0x").unwrap_or((line, ""));
+        let (spi, after) = rest.split_once(' ').unwrap_or((rest, ""));
+        spis.extend((!spi.is_empty()).then(|| spi.to_owned()));
+        if line.starts_with("src") {
+            plain.push(String::new());
+        }
+        plain.last_mut().unwrap().extend([before, after, "\n"]);
+    }
+    plain.sort(); // a policy that changes is listed in another place
+    (plain, spis)
+}
+
 #[test]
 fn a_rekey_keeps_policies_and_both_pairs() {
     let Some(mut kernel) = with_esp("rekey") else { return };
@@ -317,18 +334,59 @@ fn a_rekey_keeps_policies_and_both_pairs() {
         .unwrap();
     let first = kernel.allocate_spi(&request(2)).unwrap();
     kernel.install(&spec(2, 1, first, 0xaaaa)).unwrap();
-    let before = ip("xfrm policy list nosock");
-    assert_eq!(policies(), 3, "{before}");
+    let (before, spis) = policies_and_spis();
+    assert_eq!(before.len(), 3, "{before:?}");
+    assert_eq!(spis, ["0000aaaa"], "the outbound one alone names its SA");
     let second = kernel.allocate_spi(&request(3)).unwrap();
     kernel.install(&spec(3, 1, second, 0xbbbb)).unwrap();
-    assert_eq!(ip("xfrm policy list nosock"), before);
+    assert_eq!(policies_and_spis(), (before.clone(), vec!["0000bbbb".to_owned()]));
     assert_eq!(ip("xfrm state count").trim(), "SAD count 4");
     kernel.remove(2).unwrap();
-    assert_eq!(ip("xfrm policy list nosock"), before);
+    assert_eq!(policies_and_spis(), (before, vec!["0000bbbb".to_owned()]));
     kernel
         .set_policies(1, &bare(PolicyAction::Trap, vec![pair("10.1.0.0", "10.2.0.0", 24)]))
         .unwrap();
     assert_eq!(policies(), 1);
+    assert_eq!(policies_and_spis().1, Vec::<String>::new());
+}
+
+/// Linux takes the newest SA of a group by whole seconds; the policy says which it is.
+#[test]
+fn traffic_goes_by_the_sa_that_is_to_send_however_young_the_others_are() {
+    let Some(mut kernel) = with_esp("who sends") else { return };
+    ip("neighbour add 192.0.2.2 lladdr 02:00:00:00:00:02 dev eth0");
+    let traffic = vec![pair("192.0.2.1", "10.2.0.1", 32)];
+    let install = |kernel: &mut XfrmKernel, child: u64, spi_out| {
+        let spi = kernel.allocate_spi(&request(child)).unwrap();
+        kernel.install(&SaPairSpec { traffic: traffic.clone(), ..spec(child, 1, spi, spi_out) })
+    };
+    let socket = UdpSocket::bind("192.0.2.1:7777").unwrap();
+    socket.connect("10.2.0.1:8888").unwrap();
+    let by = |kernel: &mut XfrmKernel, children: &[u64]| -> Vec<u64> {
+        let out = |kernel: &mut XfrmKernel| -> Vec<u64> {
+            children.iter().map(|child| kernel.counters(*child).unwrap().packets_out).collect()
+        };
+        let before = out(kernel);
+        for _ in 0..3 {
+            socket.send(b"x").unwrap();
+        }
+        out(kernel).iter().zip(before).map(|(after, before)| after - before).collect()
+    };
+    for round in 0..10 {
+        let [one, two] = [10 * round + 2, 10 * round + 3];
+        let spi = 0x9000 + 16 * u32::try_from(round).unwrap();
+        install(&mut kernel, one, spi).unwrap();
+        assert_eq!(by(&mut kernel, &[one]), [3]);
+        install(&mut kernel, two, spi + 1).unwrap();
+        assert_eq!(by(&mut kernel, &[one, two]), [0, 3], "the rekeyed one sends at once");
+        kernel.stop_sending(two).unwrap();
+        assert_eq!(by(&mut kernel, &[one, two]), [3, 0], "the other one takes it over");
+        kernel.remove(one).unwrap();
+        assert!(ip("xfrm policy list nosock").contains("dir out"), "its policy stays");
+        kernel.remove(two).unwrap();
+    }
+    kernel.remove_policies(1).unwrap();
+    assert_eq!((ip("xfrm state").as_str(), policies()), ("", 0));
 }
 
 #[test]
@@ -336,19 +394,21 @@ fn a_rekey_in_halves_sends_by_the_old_sa_until_the_second_half() {
     let Some(mut kernel) = with_esp("rekey in halves") else { return };
     let first = kernel.allocate_spi(&request(2)).unwrap();
     kernel.install(&spec(2, 1, first, 0xaaaa)).unwrap();
-    let before = ip("xfrm policy list nosock");
+    let before = policies_and_spis();
     let second = kernel.allocate_spi(&request(3)).unwrap();
     let wanted = spec(3, 1, second, 0xbbbb);
     kernel.install_inbound(&wanted).unwrap();
-    assert_eq!(ip("xfrm policy list nosock"), before);
+    assert_eq!(policies_and_spis(), before);
     let states = ip("xfrm state");
     assert!(states.contains(&format!("{second:#010x}")) && !states.contains("0x0000bbbb"));
     assert_eq!(kernel.counters(3).unwrap().packets_out, 0);
     kernel.install_outbound(&wanted).unwrap();
     assert!(ip("xfrm state").contains("0x0000bbbb"));
-    assert_eq!(kernel.install_outbound(&wanted).unwrap_err().errno, libc::EEXIST);
-    kernel.remove(2).unwrap();
+    assert_eq!(policies_and_spis().1, ["0000bbbb"]);
+    assert_eq!(kernel.install_outbound(&wanted).unwrap_err().errno, nix::libc::EEXIST);
     kernel.remove(3).unwrap();
+    assert_eq!(policies_and_spis(), before, "the old one sends again");
+    kernel.remove(2).unwrap();
     assert_eq!(ip("xfrm state count").trim(), "SAD count 0");
     assert!(kernel.ledger().children.is_empty());
 }

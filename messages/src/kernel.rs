@@ -19,12 +19,7 @@ pub struct AllocateSpi(pub SpiRequest);
 /// Install both SAs and the policies of a Child SA.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "KernelAnswer<()>")]
-pub struct InstallSaPair {
-    /// What.
-    pub spec: Box<SaPairSpec>,
-    /// The Child SA in whose place it sends.
-    pub replaces: Option<u64>,
-}
+pub struct InstallSaPair(pub Box<SaPairSpec>);
 
 /// Install the inbound SA and the policies of a Child SA; what it replaces goes on sending.
 #[derive(Debug, Clone, Message)]
@@ -34,12 +29,7 @@ pub struct InstallInboundSa(pub Box<SaPairSpec>);
 /// Add the outbound SA of a Child SA.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "KernelAnswer<()>")]
-pub struct InstallOutboundSa {
-    /// What.
-    pub spec: Box<SaPairSpec>,
-    /// The Child SA in whose place it sends.
-    pub replaces: Option<u64>,
-}
+pub struct InstallOutboundSa(pub Box<SaPairSpec>);
 
 /// Move the SAs of a Child SA to other addresses or ports.
 #[derive(Debug, Clone, Message)]
@@ -57,16 +47,11 @@ pub struct RemoveSaPair(pub u64);
 #[rtype(result = "()")]
 pub struct RemoveReplacedSaPair(pub u64);
 
-/// Remove the outbound SA of a Child SA at once if another one for the same traffic sends:
-/// of two the kernel takes the newest, which may be the one that is about to go.
+/// Send by another Child SA of the same connection for the same traffic, if there is one, and no
+/// more by this one, which is about to go.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
-pub struct LeaveSendingTo {
-    /// The Child SA that goes.
-    pub child: u64,
-    /// Those that stand for the same traffic.
-    pub others: Vec<u64>,
-}
+pub struct StopSending(pub u64);
 
 /// Set or remove a connection's policies.
 #[derive(Debug, Clone, Message)]

@@ -182,12 +182,7 @@ pub struct OrderSa {
 /// the old one.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
-pub struct ChildSaSuperseded {
-    /// It goes.
-    pub child: SerialNo,
-    /// It stays.
-    pub by: SerialNo,
-}
+pub struct ChildSaSuperseded(pub SerialNo);
 
 /// A connection has retired: forget it.
 #[derive(Debug, Clone, Message)]

@@ -91,11 +91,8 @@ refused_both_ways() {
   done
 }
 
-# replaced HOST ike|child: HOST rekeys that SA, and both say so. Not twice within a second, by
-# which Linux tells SAs apart: the old one is removed at once then, and a packet that is being
-# sent by it may be lost (README.md).
+# replaced HOST ike|child: HOST rekeys that SA, and both say so
 replaced() {
-  [ "$2" = ike ] || sleep 1.1
   local end=$((SECONDS + 10)) h
   declare -A was
   for h in left right; do was[$h]=$(told $h "rekeyed-$2"); done

@@ -43,9 +43,9 @@ fn an_asynchronous_rekey_is_answered_at_once_and_carried_out() {
     });
 }
 
-/// Linux takes the newest SA by whole seconds: of two of the same second it may take any.
+/// Linux tells the age of SAs by whole seconds; the policy says who sends.
 #[test]
-fn rekeyed_within_a_second_the_old_sa_sends_no_more_when_its_delete_goes() {
+fn rekeyed_within_a_second_the_new_sa_sends_when_the_delete_of_the_old_one_goes() {
     run(async {
         let pair = Pair::new(39, "").await;
         pair.establish().await;
@@ -56,8 +56,10 @@ fn rekeyed_within_a_second_the_old_sa_sends_no_more_when_its_delete_goes() {
             let exchange = sent.header().map(|header| header.exchange);
             let host = hosts.iter().find(|(address, _)| *address == sent.from.ip());
             if let (Some(ExchangeType::INFORMATIONAL), Some((_, kernel))) = (exchange, host) {
-                let sending = kernel.sas().iter().filter(|sa| !sa.sa.inbound).count();
-                assert_eq!(sending, 1, "{} may send by what goes", sent.from);
+                let sas = kernel.sas();
+                let newest = sas.iter().filter(|sa| !sa.sa.inbound).max_by_key(|sa| sa.installed);
+                let by: Vec<_> = kernel.senders().iter().map(|sa| sa.sa.spi).collect();
+                assert_eq!(by, [newest.unwrap().sa.spi], "{} sends by what goes", sent.from);
                 told.set(told.get() + 1);
             }
             Fate::Arrives
@@ -65,20 +67,12 @@ fn rekeyed_within_a_second_the_old_sa_sends_no_more_when_its_delete_goes() {
         for _ in 0..3 {
             assert_eq!(pair.west.order(rekey_child("tunnel")).await.status, 0);
             pass(Duration::from_millis(100)).await;
+            // What is on its way by the old ones still arrives.
+            assert!(pair.west.tunnels() >= 2, "{}", pair.west.log);
         }
         assert_eq!(deletes.get(), 6, "{}", pair.west.log);
         pair.wire.rule(|_| Fate::Arrives);
-        // Later the newest is known by its time, and the old one need not go in a hurry.
         seconds(5).await;
-        let calls = |pair: &Pair| {
-            let calls = [&pair.west, &pair.east].map(|host| host.kernel.calls());
-            calls.concat().into_iter().filter(|call| *call == "remove_outbound").count()
-        };
-        let before = calls(&pair);
-        assert_eq!(before, 6);
-        assert_eq!(pair.west.order(rekey_child("tunnel")).await.status, 0);
-        seconds(5).await;
-        assert_eq!(calls(&pair), before);
         pair.assert_up(1).await;
         pair.end().await;
     });

@@ -88,7 +88,7 @@ impl ConnectionActor {
 
     fn supersede(&self, child: SerialNo, by: SerialNo) {
         self.log(Level::Info, &format!("Child SA {child} is superseded by {by}"));
-        self.tell_supervisor(ChildSaSuperseded { child, by });
+        self.tell_supervisor(ChildSaSuperseded(child));
     }
 
     /// Whether a Child SA is up.

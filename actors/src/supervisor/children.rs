@@ -8,7 +8,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use pluto_connections::{ConnectionSerial, SerialNo};
 use pluto_messages::{
     ChildCameUp, ChildExpired, ChildMoved, ChildSaNews, ChildSaSuperseded, ChildSuspended,
-    ChildWentDown, Exit, LeaveSendingTo, Order, RemoveReplacedSaPair, RemoveSaPair, Who,
+    ChildWentDown, Exit, Order, RemoveReplacedSaPair, RemoveSaPair, StopSending, Who,
 };
 use pluto_states::{ChildEvent, DownReason, Request};
 use std::rc::Rc;
@@ -55,8 +55,7 @@ impl Supervisor {
         }
         if !self.shell.leave_state.get() {
             if !others.is_empty() && replaced_by.is_none() {
-                let others = others.iter().map(|other| other.0).collect();
-                self.shell.kernel.do_send(LeaveSendingTo { child: child.0, others });
+                self.shell.kernel.do_send(StopSending(child.0));
             }
             match replaced {
                 true => self.shell.kernel.do_send(RemoveReplacedSaPair(child.0)),
@@ -187,13 +186,12 @@ impl Takes<ChildSaNews> for Supervisor {
 
 impl Takes<ChildSaSuperseded> for Supervisor {
     fn take(&mut self, msg: ChildSaSuperseded, ctx: &mut Context<Self>) {
-        let ChildSaSuperseded { child, by } = msg;
+        let child = msg.0;
         if !self.settings.uniqueids || !self.children.contains_key(&child) {
             return;
         }
         // The peer forgets its end with our Delete: what goes out has to go elsewhere before.
-        let leave = LeaveSendingTo { child: child.0, others: vec![by.0] };
-        let left = self.shell.kernel.send(leave).into_actor(self);
+        let left = self.shell.kernel.send(StopSending(child.0)).into_actor(self);
         ctx.spawn(left.map(move |_, supervisor, ctx| {
             let _ = supervisor.contained("a superseded Child SA", ctx, |this, _| {
                 this.delete_superseded(child);

@@ -15,7 +15,8 @@ use super::stray::Stray;
 use super::tables::Shared;
 use crate::error::refused;
 use crate::interfaces::Host;
-use crate::ledger::{bare_policies, child_policies, child_sas};
+use crate::ledger::child_sas;
+use crate::policy::bare_policies;
 use crate::types::Halves;
 use crate::{
     Capabilities, Counters, InstalledSa, InterfaceAddress, Kernel, KernelError, KernelEvent,
@@ -285,10 +286,13 @@ impl EmbeddedKernel {
         let tables = self.plane.parts.shared.tables();
         let Some(policy) = tables.spd.find(&inner) else { return false };
         let PolicyUse::Tunnel(template) = policy.shape.does else { return false };
-        tables.sad.outbound(&group(&template), &inner).is_some()
+        tables.sad.outbound(&group(&template), template.spi, &inner).is_some()
     }
 
-    fn apply(&mut self, changes: impl IntoIterator<Item = PolicyChange>) {
+    fn apply(&mut self, changes: Vec<PolicyChange>) {
+        if changes.is_empty() {
+            return;
+        }
         let mut tables = self.plane.parts.shared.change();
         for change in changes {
             self.passes.note(&change);
@@ -359,10 +363,7 @@ impl EmbeddedKernel {
             self.ledger.add_sa(spec.child, sa_out);
         }
         self.reserved.insert(spec.spi_in, spec.child);
-        let mut changes = Vec::new();
-        for (key, shape) in child_policies(spec) {
-            changes.push(self.ledger.claim(spec.connection, key, shape).0);
-        }
+        let (changes, _) = self.ledger.claim_child(spec, outbound.is_some());
         let group = outbound.as_ref().map(|outbound| outbound.group);
         self.plane.parts.shared.change().sad.insert(inbound, outbound);
         let early = self.plane.parts.shared.early().take(spec.spi_in);
@@ -483,15 +484,15 @@ impl Kernel for EmbeddedKernel {
             return Err(refused(what(spec), libc::ESRCH));
         }
         self.ledger.add_sa(spec.child, child_sas(spec).1);
+        let (changes, _) = self.ledger.begin_sending(spec);
+        self.apply(changes);
         self.release(Some(group));
         Ok(())
     }
 
-    fn remove_outbound(&mut self, child: u64) -> Result<(), KernelError> {
-        self.plane.parts.shared.change().sad.remove_outbound(child);
-        if let Some(outbound) = self.ledger.outbound_of(child) {
-            self.ledger.remove_sa(child, &outbound);
-        }
+    fn stop_sending(&mut self, child: u64) -> Result<(), KernelError> {
+        let changes = self.ledger.stop_sending(child, true);
+        self.apply(changes);
         Ok(())
     }
 
@@ -506,6 +507,8 @@ impl Kernel for EmbeddedKernel {
     }
 
     fn remove(&mut self, child: u64) -> Result<(), KernelError> {
+        let changes = self.ledger.stop_sending(child, false);
+        self.apply(changes);
         for sa in self.ledger.take_child(child) {
             if self.reserved.get(&sa.spi) == Some(&child) {
                 self.reserved.remove(&sa.spi);
@@ -521,7 +524,7 @@ impl Kernel for EmbeddedKernel {
 
     fn set_policies(&mut self, connection: u64, spec: &PolicySpec) -> Result<(), KernelError> {
         let changes = self.ledger.replace_claims(connection, &bare_policies(spec));
-        self.apply(changes.into_iter().map(|(change, _)| change));
+        self.apply(changes.into_iter().map(|(change, _)| change).collect());
         self.plane.start().map_err(|error| failed("start the data plane", &error))
     }
 

@@ -84,7 +84,7 @@ impl Outbound {
             PolicyUse::Tunnel(template) | PolicyUse::Trap(template) => template,
         };
         let group = group_for(template, &inner);
-        let Some(sa) = tables.sad.outbound(&group, &inner) else {
+        let Some(sa) = tables.sad.outbound(&group, template.spi, &inner) else {
             let held = (header, frame.get(..inner.len).unwrap_or(&[]));
             return hold(shared, template.reqid, group, held, &inner, now).map(|()| None);
         };

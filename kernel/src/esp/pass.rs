@@ -108,7 +108,7 @@ mod tests {
             mark_out: None,
             if_id: 0,
         };
-        ledger.replace_claims(owner, &crate::ledger::bare_policies(&spec));
+        ledger.replace_claims(owner, &crate::policy::bare_policies(&spec));
     }
 
     #[test]

@@ -372,7 +372,7 @@ impl Sad {
     }
 
     /// Removes the SA by which a Child SA sends.
-    pub(crate) fn remove_outbound(&mut self, child: u64) {
+    fn remove_outbound(&mut self, child: u64) {
         let had = self.children.get_mut(&child).and_then(|(_, outbound)| outbound.take());
         let Some(outbound) = had else { return };
         if let Some(group) = self.outbound.get_mut(&outbound.group) {
@@ -421,9 +421,17 @@ impl Sad {
         self.inbound.get(&spi)
     }
 
-    /// The newest SA of a group whose selectors cover the packet.
-    pub(crate) fn outbound(&self, group: &Group, inner: &Inner) -> Option<&Arc<OutboundSa>> {
-        self.outbound.get(group)?.iter().rev().find(|sa| sa.covers(inner))
+    /// The SA of a group that has this SPI, or else the newest one: its selectors cover the
+    /// packet.
+    pub(crate) fn outbound(
+        &self,
+        group: &Group,
+        spi: u32,
+        inner: &Inner,
+    ) -> Option<&Arc<OutboundSa>> {
+        let group = self.outbound.get(group)?;
+        let named = group.iter().find(|sa| sa.spi == spi && sa.covers(inner));
+        named.or_else(|| group.iter().rev().find(|sa| sa.covers(inner)))
     }
 
     /// Those that have SAs.

@@ -98,7 +98,7 @@ pub(crate) fn template(out: &mut Requests, template: &Template, way: Direction) 
     } else {
         address(out, destination);
     }
-    out.u32(0); // any SPI
+    out.be32(if way == Direction::Out { template.spi } else { 0 }); // 0: any
     out.u8(ip_protocol(template.protocol));
     out.zeros(3);
     out.u16(family(destination));

@@ -14,13 +14,8 @@ const XFRM_POLICY_BLOCK: u8 = 1;
 /// Writes what turns the policies of one selector from one shape into another. UPDPOLICY
 /// makes a policy or replaces it, without a moment in which there is none.
 pub(crate) fn change(out: &mut Requests, change: &PolicyChange) {
-    if change.is_empty() {
-        return;
-    }
-    if let Some(shape) = &change.after {
-        for direction in shape.directions() {
-            set(out, &change.key, shape, *direction);
-        }
+    for (direction, shape) in change.set() {
+        set(out, &change.key, &shape, direction);
     }
     for direction in change.removed() {
         remove(out, &change.key, direction);

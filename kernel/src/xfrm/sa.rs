@@ -2,8 +2,9 @@
 
 use super::algorithm;
 use super::attr::{
-    self, INFINITE, XFRM_MSG_DELSA, XFRM_MSG_FLUSHSA, XFRM_MSG_GETSA, XFRMA_ENCAP, XFRMA_LASTUSED,
-    XFRMA_REPLAY_ESN_VAL, XFRMA_SA_DIR, XFRMA_SA_EXTRA_FLAGS, XFRMA_TFCPAD,
+    self, INFINITE, XFRM_MSG_DELSA, XFRM_MSG_FLUSHSA, XFRM_MSG_GETSA, XFRMA_ALG_AEAD,
+    XFRMA_ALG_AUTH_TRUNC, XFRMA_ALG_CRYPT, XFRMA_ENCAP, XFRMA_LASTUSED, XFRMA_REPLAY_ESN_VAL,
+    XFRMA_SA_DIR, XFRMA_SA_EXTRA_FLAGS, XFRMA_TFCPAD,
 };
 use crate::netlink::read::{Fields, attributes};
 use crate::netlink::write::{DUMP, Requests};
@@ -209,6 +210,9 @@ pub(crate) struct SaReport {
     pub(crate) used: u64,
     /// The kernel knows the SA's direction.
     pub(crate) has_direction: bool,
+    /// Without keys it is no SA but the note that one is wanted: a reservation, or an ACQUIRE
+    /// that nobody has answered, by the SPI that the policy names.
+    pub(crate) has_keys: bool,
 }
 
 /// Reads the answer to GETSA (a NEWSA); none when it ends early.
@@ -222,12 +226,14 @@ pub(crate) fn report(payload: &[u8]) -> Option<SaReport> {
         added: info.u64()?,
         used: 0,
         has_direction: false,
+        has_keys: false,
     };
     let first_use = info.u64()?;
     for (kind, value) in attributes(fields.0) {
         match kind {
             XFRMA_LASTUSED => report.used = Fields(value).u64()?,
             XFRMA_SA_DIR => report.has_direction = true,
+            XFRMA_ALG_AEAD | XFRMA_ALG_AUTH_TRUNC | XFRMA_ALG_CRYPT => report.has_keys = true,
             _ => {}
         }
     }

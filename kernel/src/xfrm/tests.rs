@@ -153,6 +153,7 @@ fn policies_are_as_iproute2_writes_them() {
         local: "192.0.2.1".parse().unwrap(),
         remote: "192.0.2.2".parse().unwrap(),
         reqid: 16384,
+        spi: 0,
     };
     let remote = Traffic { protocol: 6, port: (443, 0xffff), ..net("10.2.0.0", 24) };
     let key = PolicyKey {
@@ -281,7 +282,8 @@ fn answers_are_read_and_none_that_ends_early() {
     let report = sa::report(&octets).unwrap();
     assert_eq!((report.bytes, report.packets), (128, 1));
     assert_eq!((report.added, report.used), (1_795_361_338, 1_795_361_339));
-    assert!(report.has_direction);
+    assert!(report.has_direction && report.has_keys);
+    assert!(!sa::report(&capture!("allocspi-answer")).unwrap().has_keys);
     for length in 0..224 {
         assert_eq!(sa::report(&octets[..length]), None, "{length}");
     }

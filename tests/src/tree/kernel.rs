@@ -99,8 +99,8 @@ impl Kernel for Shaky {
         self.call(|kernel| kernel.remove_left(child))
     }
 
-    fn remove_outbound(&mut self, child: u64) -> Result<(), KernelError> {
-        self.call(|kernel| kernel.remove_outbound(child))
+    fn stop_sending(&mut self, child: u64) -> Result<(), KernelError> {
+        self.call(|kernel| kernel.stop_sending(child))
     }
 
     fn remove(&mut self, child: u64) -> Result<(), KernelError> {
