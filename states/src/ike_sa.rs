@@ -466,6 +466,9 @@ fn order(cx: &mut Cx<'_, '_>, state: State, request: Request) -> State {
     let words = state.words();
     match request {
         Request::LocalAddresses(ours) => {
+            if roaming::is_to_begin_elsewhere(cx, &state, &ours) {
+                return roaming::begin_elsewhere(cx);
+            }
             if matches!(state, State::Established(_)) {
                 roaming::addresses(cx, &ours);
             }

@@ -5,6 +5,7 @@ use crate::common::{Cue, Cx, Task};
 use crate::nat::Path;
 use crate::v2::mobike::{PathStory, children_follow, suspend_children};
 use crate::v2::reauth;
+use crate::v2::state::State;
 use crate::{ChildEvent, ChildUp, KernelFault, Output, StoryEvent};
 use pluto_connections::SerialNo;
 use std::net::{IpAddr, SocketAddr};
@@ -59,6 +60,23 @@ pub(crate) fn moved(cx: &mut Cx<'_, '_>, serial: SerialNo, result: Result<(), Ke
     };
     cx.child_story(&child, StoryEvent::ChildNotMoved { fault });
     cx.enqueue(Task::DeleteChild(serial, Cue::Requested));
+}
+
+/// Whether what this end has begun, and has not finished, comes from an address that is no more
+/// this host's, which has another one.
+pub(crate) fn is_to_begin_elsewhere(cx: &Cx<'_, '_>, state: &State, ours: &[IpAddr]) -> bool {
+    let local = cx.sa.path.local.ip();
+    let other = |ip: &IpAddr| ip.is_ipv4() == local.is_ipv4() && !ip.is_loopback();
+    let over = state.is_established() || matches!(state, State::Lingering(_) | State::Finished);
+    cx.sa.initiator && !over && !ours.contains(&local) && ours.iter().any(other)
+}
+
+/// Nobody answers to an address that is gone: the connection begins anew from where it leads now.
+pub(crate) fn begin_elsewhere(cx: &mut Cx<'_, '_>) -> State {
+    let local = cx.sa.path.local;
+    cx.story(StoryEvent::Path(PathStory::Lost { local }));
+    cx.failed(format!("address {} is lost", local.ip()));
+    State::Finished
 }
 
 /// This host has these addresses now. An IKE SA that is established and may not move waits, when

@@ -4,7 +4,7 @@
 
 use pluto_kernel::{InterfaceAddress, KernelEvent};
 use pluto_messages::KernelTells;
-use pluto_tests::tree::{Host, Pair, connection, ip, pass, run, seconds};
+use pluto_tests::tree::{Fate, Host, Pair, connection, ip, pass, run, seconds};
 use std::time::Duration;
 
 /// West leaves by wherever its default route leads.
@@ -160,5 +160,71 @@ fn what_need_not_be_up_is_given_up_when_it_leads_from_elsewhere() {
         seconds(3).await;
         pair.east.assert_no_sas().await;
         assert_eq!(begun(&pair.east), 0, "{}", pair.east.log);
+    });
+}
+
+/// Nobody knows of it yet: there is nothing to keep, and nothing to wait for.
+#[test]
+fn what_is_being_negotiated_begins_anew_from_another_address_at_once() {
+    for mobike in ["no", "yes"] {
+        // Before any answer, and between IKE_SA_INIT and IKE_AUTH.
+        for answers in [0, 1] {
+            run(async move {
+                let words = |text: &str| text.replace("mobike=no", &format!("mobike={mobike}"));
+                let [one, other] = Pair::setups(86 + answers);
+                let pair = Pair::bare(one, other).await;
+                pair.west.add(connection("tunnel", &words(WEST))).await;
+                pair.east.add(connection("tunnel", &words(EAST))).await;
+                seconds(1).await;
+                let (east, mut answered) = (pair.east.address, 0);
+                pair.wire.rule(move |sent| {
+                    answered += u64::from(sent.from.ip() == east);
+                    if sent.from.ip() == east && answered > answers {
+                        Fate::Lost
+                    } else {
+                        Fate::Arrives
+                    }
+                });
+                let whack = pair.west.initiate("tunnel");
+                seconds(3).await;
+                assert_eq!(begun(&pair.west), 1, "{}", pair.west.log);
+                pair.wire.rule(|_| Fate::Arrives);
+                has(&pair, &pair.west, &["198.51.100.7"]);
+                seconds(3).await;
+                let log = format!("{}\n{}", pair.west.log, pair.east.log);
+                assert!(pair.west.log.says("address 192.0.2.1 is lost"), "{log}");
+                assert_eq!(begun(&pair.west), 2, "{log}");
+                assert_eq!(outer(&pair.west), between("198.51.100.7", "192.0.2.2"), "{log}");
+                assert_ne!(whack.outcome().await.status, 0, "it is told what became of that");
+                // Of an IKE_AUTH whose answer was lost the peer keeps what it has made.
+                let census = pair.west.census().await;
+                assert_eq!((census.established, census.child_sas), (1, 1), "{log}");
+                pair.end().await;
+            });
+        }
+    }
+}
+
+#[test]
+fn what_is_negotiated_from_an_address_that_the_connection_names_waits_for_it() {
+    run(async {
+        let [one, other] = Pair::setups(88);
+        let pair = Pair::bare(one, other).await;
+        let bound = WEST.replace("%defaultroute", "192.0.2.1");
+        pair.west.add(connection("tunnel", &bound)).await;
+        pair.east.add(connection("tunnel", EAST)).await;
+        seconds(1).await;
+        pair.wire.cut(pair.east.address);
+        let _whack = pair.west.initiate("tunnel");
+        seconds(3).await;
+        has(&pair, &pair.west, &["198.51.100.7"]);
+        pair.wire.mend(pair.east.address);
+        pass(Duration::from_secs(100)).await;
+        assert_eq!(pair.west.tunnels(), 0, "{}", pair.west.log);
+        has(&pair, &pair.west, &["192.0.2.1", "198.51.100.7"]);
+        seconds(60).await;
+        pair.assert_up(1).await;
+        assert_eq!(outer(&pair.west), between("192.0.2.1", "192.0.2.2"), "{}", pair.west.log);
+        pair.end().await;
     });
 }

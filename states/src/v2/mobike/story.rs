@@ -33,6 +33,11 @@ pub enum PathStory {
         /// Where we were.
         local: SocketAddr,
     },
+    /// Our address is gone before anything stood.
+    Lost {
+        /// Where we were.
+        local: SocketAddr,
+    },
     /// It is there again.
     Back {
         /// Where we are.
@@ -81,6 +86,9 @@ impl fmt::Display for PathStory {
                 "address {} is lost, and without MOBIKE the IKE SA cannot leave it",
                 local.ip()
             ),
+            Self::Lost { local } => {
+                write!(f, "address {} is lost, and with it what was begun from there", local.ip())
+            }
             Self::Back { local } => write!(f, "address {} is back", local.ip()),
             Self::MappingLost => {
                 f.write_str("MOBIKE: the peer sees us at another address; updating")
