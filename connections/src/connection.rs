@@ -5,7 +5,7 @@ use crate::end::{Host, Nexthop};
 use crate::orient::LocalAddresses;
 use crate::{
     Authby, ChildPolicy, ConnectionSerial, ConnectionSpec, ConnectionType, Family, Id, IkePolicy,
-    IpsecMode, LocalAddress, Orientation, Selector, Side, SpdEntry, SpecError,
+    IpsecMode, LocalAddress, NAT_PORT, Orientation, Selector, Side, SpdEntry, SpecError,
 };
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
@@ -354,6 +354,7 @@ impl Connection {
             reauth: s.reauth,
             initial_contact: s.initial_contact,
             encapsulation: s.encapsulation,
+            nat_port: NAT_PORT,
             nat_keepalive: s.nat_keepalive.then_some(self.keep_alive),
             fragmentation: s.fragmentation,
             mobike: s.mobike,

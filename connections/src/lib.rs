@@ -46,7 +46,8 @@ pub use id::{Id, IdError};
 pub use instantiate::InUse;
 pub use orient::{LocalAddress, Orientation, Side};
 pub use policy::{
-    Authby, ChildPolicy, Encapsulation, Fragmentation, IkePolicy, IpsecMode, Lifetimes, Retransmit,
+    Authby, ChildPolicy, Encapsulation, Fragmentation, IkePolicy, IpsecMode, Lifetimes, NAT_PORT,
+    Retransmit,
 };
 pub use routing::Routing;
 pub use secrets::{SecretFiles, SecretKind, Secrets, SecretsError};

@@ -106,6 +106,8 @@ pub struct IkePolicy {
     pub initial_contact: bool,
     /// `encapsulation=`.
     pub encapsulation: Encapsulation,
+    /// Our UDP port behind a NAT (pluto's `--natikeport`).
+    pub nat_port: u16,
     /// Keepalives behind a NAT, none when switched off.
     pub nat_keepalive: Option<Duration>,
     /// `fragmentation=`.
@@ -119,6 +121,9 @@ pub struct IkePolicy {
     /// `fake-strongswan=`.
     pub fake_strongswan: bool,
 }
+
+/// The port for IKE and ESP in UDP (RFC 3948), where nothing else is said.
+pub const NAT_PORT: u16 = 4500;
 
 /// What a Child SA needs to know of its connection.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

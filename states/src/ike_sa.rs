@@ -111,7 +111,8 @@ impl IkeSa {
         remote: SocketAddr,
         entropy: &mut dyn Entropy,
     ) -> Self {
-        let mut common = Common::new(serial, policy, true, Path::between(local, remote));
+        let path = Path::between(local, remote, policy.nat_port);
+        let mut common = Common::new(serial, policy, true, path);
         common.spis.initiator = fresh_spi(entropy);
         common.wanted = children;
         Self { common, state: State::Idle }

@@ -1,7 +1,7 @@
 //! NAT detection (RFC 7296, 2.23).
 
 use crate::Datagram;
-use pluto_connections::Encapsulation;
+use pluto_connections::{Encapsulation, NAT_PORT};
 use pluto_crypto::{HashId, hash};
 use pluto_wire::IkeSpis;
 use pluto_wire::numbers::NotifyType;
@@ -10,9 +10,6 @@ use std::net::{IpAddr, SocketAddr};
 
 /// IKE's port.
 pub(crate) const IKE_PORT: u16 = 500;
-
-/// The port for IKE and ESP in UDP (RFC 3948).
-pub(crate) const NAT_PORT: u16 = 4500;
 
 /// Between which addresses an SA speaks, and whether its messages carry the marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -35,19 +32,19 @@ impl Path {
         }
     }
 
-    /// A path that begins with these addresses.
-    pub(crate) fn between(local: SocketAddr, remote: SocketAddr) -> Self {
-        let non_esp_marker = local.port() == NAT_PORT || remote.port() == NAT_PORT;
+    /// A path that begins with these addresses; behind a NAT `nat_port` is ours.
+    pub(crate) fn between(local: SocketAddr, remote: SocketAddr, nat_port: u16) -> Self {
+        let non_esp_marker = local.port() == nat_port || remote.port() == NAT_PORT;
         Self { local, remote, non_esp_marker }
     }
 
-    /// The initiator's move to port 4500 (RFC 7296, 2.23). A peer that was configured with
-    /// a port of its own keeps it.
-    pub(crate) fn float(&mut self) {
+    /// The initiator's move to port 4500 (RFC 7296, 2.23), and to `nat_port` of ours. A peer
+    /// that was configured with a port of its own keeps it.
+    pub(crate) fn float(&mut self, nat_port: u16) {
         if self.non_esp_marker {
             return;
         }
-        self.local.set_port(NAT_PORT);
+        self.local.set_port(nat_port);
         if self.remote.port() == IKE_PORT {
             self.remote.set_port(NAT_PORT);
         }
@@ -169,7 +166,7 @@ mod tests {
     }
 
     fn path(local: &str, remote: &str) -> Path {
-        Path::between(local.parse().unwrap(), remote.parse().unwrap())
+        Path::between(local.parse().unwrap(), remote.parse().unwrap(), 4500)
     }
 
     fn judged(policy: Encapsulation, sent_on: &Path, received_on: &Path) -> NatDetection {
@@ -222,12 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn floating_keeps_a_port_that_was_configured() {
+    fn floating_keeps_the_peers_port_that_was_configured_and_takes_ours() {
         let mut plain = path("192.0.2.1:500", "192.0.2.2:500");
-        plain.float();
+        plain.float(4500);
         assert_eq!(plain, path("192.0.2.1:4500", "192.0.2.2:4500"));
         let mut own = path("192.0.2.1:500", "192.0.2.2:7000");
-        own.float();
-        assert_eq!((own.local.port(), own.remote.port(), own.non_esp_marker), (4500, 7000, true));
+        own.float(4600);
+        assert_eq!((own.local.port(), own.remote.port(), own.non_esp_marker), (4600, 7000, true));
     }
 }

@@ -167,7 +167,7 @@ impl Net {
             }
             if seen.local.ip() == nat.outside {
                 let port = seen.local.port().checked_sub(nat.shift);
-                let port = port.filter(|port| matches!(port, 500 | 4500))?;
+                let port = port.filter(|port| matches!(port, 500 | 4500 | 4600))?;
                 seen.local = SocketAddr::new(nat.inside, port);
             }
         }

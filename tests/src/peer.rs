@@ -239,6 +239,7 @@ pub fn ike_policy(name: &str, local_id: &str, remote_id: &str) -> IkePolicy {
         reauth: false,
         initial_contact: false,
         encapsulation: Encapsulation::Auto,
+        nat_port: 4500,
         nat_keepalive: Some(Duration::from_secs(20)),
         fragmentation: Fragmentation::Yes,
         mobike: false,

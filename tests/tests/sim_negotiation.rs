@@ -219,6 +219,19 @@ fn behind_a_nat_both_move_to_4500_and_keepalives_go_out() {
 }
 
 #[test]
+fn behind_a_nat_our_port_may_be_another_one() {
+    let mut sim = Sim::calm(1);
+    let outside = "198.51.100.7".parse().unwrap();
+    sim.net.nats.push(Nat { inside: WEST, outside, shift: 10_000 });
+    sim.west().ike.nat_port = 4600;
+    let sim = establish(sim);
+    let (west, east) = (up(&sim, 0), up(&sim, 1));
+    assert_eq!((west.local.port(), west.remote.port()), (4600, 4500));
+    assert_eq!((east.local.port(), east.remote), (4500, (outside, 14_600).into()));
+    assert!(sim.net.log[2].non_esp_marker && sim.net.log[3].non_esp_marker);
+}
+
+#[test]
 fn forced_encapsulation_goes_through_udp_without_a_nat() {
     let mut sim = Sim::calm(1);
     sim.west().ike.encapsulation = Encapsulation::Yes;

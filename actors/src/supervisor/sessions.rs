@@ -198,7 +198,7 @@ fn describe(exit: &Exit) -> String {
 impl Supervisor {
     /// A data plane that may not open raw sockets carries ESP in UDP only; one that may
     /// still carries it many times faster in UDP, unless the connection says no.
-    pub(super) fn as_the_kernel_can(&self, policy: Arc<IkePolicy>) -> Arc<IkePolicy> {
+    pub(super) fn as_this_host_does(&self, policy: Arc<IkePolicy>) -> Arc<IkePolicy> {
         let wanted = match policy.encapsulation {
             Encapsulation::Yes => false,
             Encapsulation::No => self.settings.force_encapsulation,
@@ -206,11 +206,12 @@ impl Supervisor {
                 self.settings.force_encapsulation || self.settings.prefer_encapsulation
             }
         };
-        if wanted {
-            let encapsulation = Encapsulation::Yes;
-            return Arc::new(IkePolicy { encapsulation, ..IkePolicy::clone(&policy) });
+        let encapsulation = if wanted { Encapsulation::Yes } else { policy.encapsulation };
+        let nat_port = self.settings.nat_port;
+        if encapsulation == policy.encapsulation && nat_port == policy.nat_port {
+            return policy;
         }
-        policy
+        Arc::new(IkePolicy { encapsulation, nat_port, ..IkePolicy::clone(&policy) })
     }
 }
 
@@ -242,7 +243,7 @@ impl Takes<NewResponder> for Supervisor {
             }
             return;
         };
-        let policy = self.as_the_kernel_can(policy);
+        let policy = self.as_this_host_does(policy);
         let serial = self.shell.serials.borrow_mut().next_serial();
         let start = ResponderStart { serial, policy, request: request.clone() };
         let sa = loop {
@@ -299,7 +300,7 @@ impl Supervisor {
             local.set_port(self.settings.ike_port);
         }
         let children = connection.child_policies();
-        let policy = self.as_the_kernel_can(policy);
+        let policy = self.as_this_host_does(policy);
         // On an IKE SA that stands already, a Child SA costs one exchange.
         if let Some(ike) = self.shareable(connection, &policy) {
             for child in children {
@@ -333,7 +334,7 @@ impl Supervisor {
             let renamed = other.ike_policy().map(|other| IkePolicy {
                 connection: policy.connection,
                 log_name: Arc::clone(&policy.log_name),
-                ..IkePolicy::clone(&self.as_the_kernel_can(other))
+                ..IkePolicy::clone(&self.as_this_host_does(other))
             });
             other.endpoints() == connection.endpoints() && renamed.as_ref() == Some(policy)
         };
@@ -481,7 +482,7 @@ impl Supervisor {
         let heir = children.iter().rev().map(|(_, connection)| *connection);
         let heir = heir.filter(|connection| *connection != leaves).find_map(|connection| {
             let heir = self.table.by_serial(connection)?;
-            Some((connection, self.as_the_kernel_can(heir.ike_policy()?)))
+            Some((connection, self.as_this_host_does(heir.ike_policy()?)))
         });
         let Some((heir, policy)) = heir.filter(|_| entry.established && !entry.ending) else {
             self.order(ike, end);

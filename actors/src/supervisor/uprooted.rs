@@ -80,7 +80,7 @@ impl Supervisor {
             local.set_port(self.settings.ike_port);
         }
         let connection = entry.connection;
-        let mut policy = IkePolicy::clone(&self.as_the_kernel_can(policy));
+        let mut policy = IkePolicy::clone(&self.as_this_host_does(policy));
         policy.initial_contact = self.is_only_one(ike);
         let old = uprooted.old.between(Arc::new(policy), local, remote);
         let children = old.children.iter().map(|up| self.wanted(up)).collect();

@@ -52,6 +52,7 @@ fn policies(local: &str, remote: &str) -> (Arc<IkePolicy>, Arc<ChildPolicy>) {
         reauth: false,
         initial_contact: false,
         encapsulation: Encapsulation::Auto,
+        nat_port: 4500,
         nat_keepalive: Some(Duration::from_secs(20)),
         fragmentation: Fragmentation::Yes,
         mobike: false,

@@ -71,7 +71,8 @@ impl Reauthentication {
     /// The same between these addresses, as the connection wants it by now.
     #[must_use]
     pub fn between(&self, policy: Arc<IkePolicy>, local: SocketAddr, remote: SocketAddr) -> Self {
-        Self { policy, path: Path::between(local, remote), ..self.clone() }
+        let path = Path::between(local, remote, policy.nat_port);
+        Self { policy, path, ..self.clone() }
     }
 }
 

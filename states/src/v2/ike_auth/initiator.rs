@@ -176,7 +176,7 @@ fn send_request(
     // RFC 7296, 2.23: both ports move when there is a NAT, and with MOBIKE always, for there
     // may be one later (RFC 4555, 3.3).
     if cx.sa.nat.encapsulates() || (policy.mobike && cx.sa.mobike.nat_traversal) {
-        cx.sa.path.float();
+        cx.sa.path.float(policy.nat_port);
     }
     let mut payloads = vec![Payload::IdI(own_id)];
     if policy.initial_contact {
