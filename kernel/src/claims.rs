@@ -41,6 +41,11 @@ impl Claim {
         }
     }
 
+    /// Whether this Child SA sends, or would if no other did.
+    pub(crate) fn has_sender(&self, child: u64) -> bool {
+        self.senders.iter().any(|sender| sender.child == child)
+    }
+
     /// Only a tunnel's senders stay when it is another tunnel's.
     fn set(&mut self, shape: PolicyShape) {
         let both = [self.shape, shape].iter().all(|it| matches!(it.does, PolicyUse::Tunnel(_)));

@@ -130,12 +130,6 @@ impl Ledger {
         owned.is_some_and(|owned| owned.sas.iter().any(|sa| !sa.larval && sa.inbound == inbound))
     }
 
-    /// The SA by which a Child SA sends.
-    #[must_use]
-    pub fn outbound_of(&self, child: u64) -> Option<InstalledSa> {
-        self.children.get(&child)?.sas.iter().find(|sa| !sa.larval && !sa.inbound).copied()
-    }
-
     /// Strikes a Child SA out and tells what it had. Before, [`Ledger::stop_sending`] says what
     /// becomes of the policies that it sends by.
     pub fn take_child(&mut self, child: u64) -> Vec<InstalledSa> {
@@ -217,12 +211,14 @@ impl Ledger {
         if previous.is_none() {
             self.connections.entry(connection).or_default().policies.push(key);
         }
-        if let Some(Sender { child, .. }) = sender {
+        if let Some(Sender { child, .. }) = sender
+            && !previous.as_ref().is_some_and(|claim| claim.has_sender(child))
+        {
             let policies = &mut self.children.entry(child).or_default().policies;
-            if !policies.contains(&key) {
-                policies.reserve_exact(1);
-                policies.push(key);
+            if policies.is_empty() {
+                policies.reserve_exact(1); // there is seldom another one
             }
+            policies.push(key);
         }
         (self.claims.claim(connection, key, shape, sender), Undo { key, previous })
     }
