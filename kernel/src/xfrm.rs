@@ -419,13 +419,18 @@ impl Kernel for XfrmKernel {
         let requests = self.netlink.requests();
         had.iter().for_each(|sa| sa::ask(requests, sa));
         let mut found = vec![Vec::new(); had.len()];
+        let mut gone = false;
         let refusals = self.netlink.ask(|number, message| {
             if let Some(found) = found.get_mut(number) {
+                gone |= sa::report(message.payload).is_none_or(|report| !report.has_keys);
                 *found = message.payload.to_vec();
             }
         })?;
         if let Some(refusal) = refusals.into_iter().next() {
             return Err(refusal.of(what()));
+        }
+        if gone {
+            return Err(refused(what(), libc::ESRCH));
         }
         // It may move back to where it was a moment ago.
         let left = self.ledger.take_left(to.child);
@@ -437,6 +442,7 @@ impl Kernel for XfrmKernel {
         // What has another name can be there before its predecessor goes, so that nothing is
         // without an SA meanwhile.
         let mut later = Vec::new();
+        let mut replaced = Vec::new();
         for ((old, new), state) in moved.iter().zip(&found) {
             if Some(new) == migrated.as_ref() {
                 continue;
@@ -445,6 +451,7 @@ impl Kernel for XfrmKernel {
                 Way::Update => XFRM_MSG_UPDSA,
                 Way::Replace => {
                     sa::remove(requests, old);
+                    replaced.push((requests.len(), new, state));
                     XFRM_MSG_NEWSA
                 }
                 Way::Beside => {
@@ -465,7 +472,20 @@ impl Kernel for XfrmKernel {
         if rest.is_empty() {
             later.drain(..).for_each(|old| sa::remove(requests, &old));
         }
-        let refused = self.netlink.transact()?.into_iter().find(not_missing);
+        let mut refusals = self.netlink.transact()?;
+        for (number, new, state) in replaced {
+            let met =
+                |refusal: &Refusal| refusal.request == number && refusal.errno == libc::EEXIST;
+            if let Some(at) = refusals.iter().position(met) {
+                // A packet that met no SA meanwhile has left word that the policy wants one of
+                // this SPI. It gives way to an update.
+                refusals.swap_remove(at);
+                migrate::again(self.netlink.requests(), XFRM_MSG_UPDSA, state, new, to)
+                    .ok_or_else(|| refused(what(), libc::EBADMSG))?;
+                self.netlink.transact_one(what)?;
+            }
+        }
+        let refused = refusals.into_iter().find(not_missing);
         let changed = self.change_policies(rest);
         self.remove_sas(&later)?;
         match refused {

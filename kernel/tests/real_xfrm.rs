@@ -604,3 +604,46 @@ fn an_sa_pair_moves_with_our_own_address_and_into_udp_and_out_of_it() {
     assert_eq!((ip("xfrm state").as_str(), ip("xfrm policy list nosock").as_str()), ("", ""));
     assert!(kernel.ledger().children.is_empty());
 }
+
+/// A packet that meets no SA leaves word that the policy wants one of that SPI: what comes then
+/// has the same name.
+#[test]
+fn an_sa_pair_moves_while_packets_want_it() {
+    let Some(mut kernel) = with_esp("moving under traffic") else { return };
+    // Without anybody who is told of it nothing is noted.
+    let _events = Events::open(true, kernel.ports()).unwrap();
+    ip("address add 192.0.2.9/24 dev eth0");
+    ip("neighbour add 192.0.2.2 lladdr 02:00:00:00:00:02 dev eth0");
+    let spi = kernel.allocate_spi(&request(2)).unwrap();
+    let traffic = vec![pair("192.0.2.1", "10.2.0.1", 32)];
+    kernel.install(&SaPairSpec { traffic, ..spec(2, 1, spi, 0xabcd) }).unwrap();
+    let socket = UdpSocket::bind("192.0.2.1:7777").unwrap();
+    socket.connect("10.2.0.1:8888").unwrap();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let sender = std::thread::spawn(move || {
+        let (mut sent, mut refused) = (0, 0);
+        let pace = std::time::Duration::from_micros(50);
+        while stopped.recv_timeout(pace).is_err() {
+            match socket.send(b"x") {
+                Ok(_) => sent += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        (sent, refused)
+    });
+    for turn in 0..3000 {
+        let local = if turn % 2 == 0 { "192.0.2.9:4500" } else { "192.0.2.1:4500" };
+        let (local, remote) = (local.parse().unwrap(), "192.0.2.2:4500".parse().unwrap());
+        let to = SaMove { child: 2, connection: 1, local, remote, encapsulated: false };
+        kernel.move_sa(&to).unwrap_or_else(|error| panic!("turn {turn}: {error}"));
+        kernel.remove_left(2).unwrap();
+    }
+    stop.send(()).unwrap();
+    let (sent, refused) = sender.join().unwrap();
+    println!("{sent} packets were sent, {refused} were not");
+    assert!(sent > 0);
+    assert!(kernel.counters(2).unwrap().packets_out > 0);
+    kernel.remove(2).unwrap();
+    kernel.remove_policies(1).unwrap();
+    assert_eq!((ip("xfrm state").as_str(), policies()), ("", 0));
+}
