@@ -138,6 +138,7 @@ impl Ledger {
         for sa in &sas {
             self.remove_sa(child, sa);
         }
+        self.children.remove(&child);
         sas
     }
 
