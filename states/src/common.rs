@@ -308,7 +308,11 @@ impl Cx<'_, '_> {
 
     /// Sends octets on a path.
     pub(crate) fn transmit(&mut self, path: Path, bytes: Vec<u8>) {
-        let now = self.sa.changing_over.hold(path.datagram(bytes));
+        self.transmit_or_hold(path, bytes, false);
+    }
+
+    fn transmit_or_hold(&mut self, path: Path, bytes: Vec<u8>, parts: bool) {
+        let now = self.sa.changing_over.hold(path.datagram(bytes), parts);
         self.out.extend(now.map(Output::Transmit));
         if let (Some(_), Some(interval)) = (self.sa.timers.keepalive, self.sa.policy.nat_keepalive)
         {
@@ -316,26 +320,32 @@ impl Cx<'_, '_> {
         }
     }
 
-    /// Sends what has waited for Child SAs that were to send first.
-    pub(crate) fn release_held(&mut self) {
-        let held = self.sa.changing_over.release();
-        self.out.extend(held.into_iter().map(Output::Transmit));
-    }
-
     /// Sends a message, whole or in fragments.
     pub(crate) fn post(&mut self, path: Path, parcel: &Parcel) {
         parcel.datagrams().for_each(|bytes| self.transmit(path, bytes.to_vec()));
     }
 
+    /// The same with a message that was not sent before, which waits if it holds a Delete and
+    /// packets may still be on their way by what that ends.
+    fn post_first(&mut self, path: Path, parcel: &Parcel, payloads: &[Payload]) {
+        let parts = payloads.iter().any(|payload| matches!(payload, Payload::Delete(_)));
+        parcel.datagrams().for_each(|bytes| self.transmit_or_hold(path, bytes.to_vec(), parts));
+    }
+
     /// Sends a request and has it sent again until its response comes.
-    pub(crate) fn transmit_request(&mut self, exchange: ExchangeType, message: Outgoing) {
+    pub(crate) fn transmit_request(
+        &mut self,
+        exchange: ExchangeType,
+        message: Outgoing,
+        payloads: &[Payload],
+    ) {
         let policy = mobike::patience(self.sa, self.sa.policy.retransmit);
         let first = message.first.clone();
         self.sa.window.request_sent(self.env.now, exchange, message, policy);
         if let Some(until) = mobike::stranded_until(self.sa, self.env.now) {
             self.sa.window.hold(until);
         }
-        self.post(self.sa.path, &first);
+        self.post_first(self.sa.path, &first, payloads);
     }
 
     /// How large a message on this path may be.
@@ -357,7 +367,7 @@ impl Cx<'_, '_> {
         let sizes = self.sizes(self.sa.path);
         let message = protection.seal(&header, payloads, sizes, self.env.entropy)?;
         self.count_sent(payloads);
-        self.transmit_request(exchange, message);
+        self.transmit_request(exchange, message, payloads);
         Ok(())
     }
 
@@ -377,7 +387,7 @@ impl Cx<'_, '_> {
         self.count_sent(payloads);
         let first = message.first.clone();
         self.sa.window.response_sent(exchange, message);
-        self.post(path, &first);
+        self.post_first(path, &first, payloads);
         Ok(())
     }
 
@@ -439,7 +449,7 @@ impl Cx<'_, '_> {
         self.sa.fragments.forget();
         // However it ends, its successor lives on.
         let finish = self.sa.replaced_by.map_or(finish, Finish::Replaced);
-        self.release_held();
+        outbound::release_later(self);
         self.out.push(Output::Finished(finish));
     }
 

@@ -4,15 +4,12 @@
 #![allow(clippy::indexing_slicing, reason = "hosts are 0 and 1")]
 
 use crate::peer::{Effects, Peer};
-use crate::sim::Sim;
+use crate::sim::{HELD_BACK, Sim};
 use pluto_connections::SerialNo;
 use pluto_states::{ChildSpi, Datagram, Input, Instant, Request};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
-
-/// How long it holds it back.
-const UNDER_WAY: Duration = Duration::from_millis(10);
 
 /// Chooses what comes next: a path through a tree, one branch after the other.
 #[derive(Debug, Clone, Default)]
@@ -114,7 +111,7 @@ impl Crossing {
     /// What a host holds back for a moment, until packets that were under way have left, it
     /// sends.
     fn leave(&mut self, host: usize) {
-        let soon = self.now.after(UNDER_WAY);
+        let soon = self.now.after(HELD_BACK);
         if let Some((at, ike)) = self.peers[host].deadline().filter(|(at, _)| *at <= soon) {
             self.now = self.now.max(at);
             self.wake(host, ike);

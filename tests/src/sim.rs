@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+/// How long a host holds a Delete back at most, after what sends instead has been installed.
+pub const HELD_BACK: Duration = Duration::from_millis(50);
+
 /// The address of the first host.
 pub const WEST: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 /// The address of the second host.
@@ -186,7 +189,7 @@ impl Sim {
     /// the future stay.
     pub fn settle(&mut self) {
         for _ in 0..100_000 {
-            let soon = self.clock.now().after(Duration::from_millis(10));
+            let soon = self.clock.now().after(HELD_BACK);
             let due = |p: &Peer| p.deadline().is_some_and(|(at, _)| at <= soon);
             let idle = self.net.is_quiet() && self.answers.is_empty();
             if idle && !self.peers.iter().any(due) {

@@ -12,7 +12,7 @@
 use pluto_connections::SerialNo;
 use pluto_states::{DownReason, Input, Instant, KernelResult, Request};
 use pluto_tests::crossing::Crossing;
-use pluto_tests::sim::Sim;
+use pluto_tests::sim::{HELD_BACK, Sim};
 use std::time::Duration;
 
 /// West has sent its request; east has answered, and the answer is on its way.
@@ -88,8 +88,29 @@ fn deletes_and_their_answers_wait_for_packets_that_are_under_way() {
     }
     for host in 0..2 {
         let (changed, said): (Instant, Instant) = (changed[host].unwrap(), said[host].unwrap());
-        assert_eq!(said.since(changed), Duration::from_millis(10), "host {host}");
+        assert_eq!(said.since(changed), HELD_BACK, "host {host}");
     }
+}
+
+/// Nothing but what the Delete would make the peer forget is at stake.
+#[test]
+fn a_request_is_answered_at_once_while_a_delete_waits() {
+    let mut sim = Sim::calm(7);
+    sim.initiate();
+    sim.settle();
+    let (ike, child) = (sim.peers[0].established()[0], sim.peers[0].children()[0]);
+    sim.order(0, ike, Request::RekeyChild(child));
+    let changed =
+        sim.run_until(HELD_BACK, |sim| sim.peers[0].kernel.sender().unwrap().child != child);
+    assert!(changed, "{}", sim.story());
+    let (sent, begun) = (sim.net.log.len(), sim.clock.now());
+    let theirs = sim.peers[1].established()[0];
+    sim.order(1, theirs, Request::Liveness);
+    let answered = sim.run_until(HELD_BACK, |sim| sim.net.log.len() >= sent + 2);
+    assert!(answered && sim.clock.now().since(begun) < HELD_BACK, "{}", sim.story());
+    assert_eq!(sim.peers[0].children().len(), 2, "the Delete was not what was sent");
+    sim.settle();
+    assert_eq!(sim.peers[0].children().len(), 1, "{}", sim.story());
 }
 
 #[test]

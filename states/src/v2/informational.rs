@@ -3,6 +3,7 @@
 
 use super::ike_sa_init::notifications;
 use super::mobike;
+use super::outbound::UNDER_WAY;
 use super::state::State;
 use crate::child_sa::ChildState;
 use crate::common::Cx;
@@ -12,12 +13,6 @@ use crate::{ChildSpi, Count, DownReason, Finish, Output, StoryEvent};
 use pluto_connections::SerialNo;
 use pluto_wire::numbers::{ExchangeType, NotifyType, ProtocolId};
 use pluto_wire::v2::{Delete, Payload};
-use std::time::Duration;
-
-/// How long the answer to the Delete of an IKE SA waits. With it the peer forgets its end of the
-/// Child SAs, and what stands for the same on another IKE SA, as after reauthentication
-/// (RFC 7296, 2.8.3), is only now told to send.
-const HEIRS_BEGIN: Duration = Duration::from_millis(20);
 
 /// A request, in a state that has `protection`. The state itself only changes when the IKE
 /// SA ends.
@@ -88,11 +83,13 @@ pub(crate) fn process_request(
     }
 }
 
-/// What was said since waits until the packets of the Child SAs go elsewhere.
+/// The answer to the Delete of an IKE SA waits. With it the peer forgets its end of the Child
+/// SAs, and what stands for the same on another IKE SA, as after reauthentication (RFC 7296,
+/// 2.8.3), is only now told to send.
 fn answer_later(cx: &mut Cx<'_, '_>, since: usize) {
     for output in cx.out.iter_mut().skip(since) {
         if let Output::Transmit(datagram) = output {
-            *output = Output::TransmitLater(HEIRS_BEGIN, datagram.clone());
+            *output = Output::TransmitLater(UNDER_WAY, datagram.clone());
         }
     }
 }

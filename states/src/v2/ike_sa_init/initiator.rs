@@ -136,7 +136,7 @@ fn send_request(cx: &mut Cx<'_, '_>, attempt: Attempt, key: Arc<LocalKey>) -> St
         return fail(cx, "the IKE_SA_INIT request does not fit into a message".into());
     };
     let request: Arc<[u8]> = bytes.into();
-    cx.transmit_request(ExchangeType::IKE_SA_INIT, Arc::clone(&request).into());
+    cx.transmit_request(ExchangeType::IKE_SA_INIT, Arc::clone(&request).into(), &[]);
     cx.story(StoryEvent::SentIkeSaInitRequest { to: cx.sa.path.remote });
     let refused = None;
     State::AwaitInitResponse(Box::new(AwaitInitResponse { attempt, key, request, refused }))
