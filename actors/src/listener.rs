@@ -110,7 +110,8 @@ impl Listener {
                 return self.shell.log.stranger(remote, &error.to_string());
             }
         };
-        let datagram = || Datagram { local, remote, non_esp_marker, bytes: bytes.to_vec() };
+        let carrying = |bytes: Vec<u8>| Datagram { local, remote, non_esp_marker, bytes };
+        let datagram = || carrying(bytes.to_vec());
         if self.shell.impair.is_on()
             && !late
             && let Some(own) = &self.own
@@ -132,7 +133,7 @@ impl Listener {
             Route::New => {
                 let half_open = (demux.half_open(), demux.half_open_from(remote.ip()));
                 drop(demux);
-                self.newcomer(half_open, datagram());
+                self.newcomer(half_open, remote, bytes, carrying);
             }
             Route::Nowhere(why) => {
                 drop(demux);
@@ -160,8 +161,14 @@ impl Listener {
     }
 
     /// A request of somebody new, when so many responders are half-open, and so many of the
-    /// same source.
-    fn newcomer(&mut self, (half_open, from_there): (usize, usize), datagram: Datagram) {
+    /// same source. `with` makes a datagram of it, or of an answer to it.
+    fn newcomer(
+        &mut self,
+        (half_open, from_there): (usize, usize),
+        remote: SocketAddr,
+        bytes: &[u8],
+        with: impl Fn(Vec<u8>) -> Datagram,
+    ) {
         let Thresholds { cookies, most_half_open } = self.thresholds;
         let limited = cookies != usize::MAX;
         if !self.listening
@@ -171,16 +178,13 @@ impl Listener {
             return self.drop_one();
         }
         if half_open >= cookies || (limited && from_there >= COOKIES_PER_SOURCE) {
-            match self.jar.challenge(&datagram.bytes, datagram.remote) {
+            match self.jar.challenge(bytes, remote) {
                 Ok(None) => {}
-                Ok(Some(bytes)) => {
-                    let answer = Datagram { bytes, ..datagram };
-                    return self.shell.refuse(NotifyType::COOKIE, &answer);
-                }
+                Ok(Some(answer)) => return self.shell.refuse(NotifyType::COOKIE, &with(answer)),
                 Err(()) => return self.drop_one(),
             }
         }
-        if self.supervisor.try_send(NewResponder(datagram)).is_err() {
+        if self.supervisor.try_send(NewResponder(with(bytes.to_vec()))).is_err() {
             self.drop_one();
         }
     }

@@ -1,8 +1,8 @@
 //! Stateless cookies (RFC 7296, 2.6): what a listener under load answers IKE_SA_INIT with.
 
 use pluto_crypto::{Entropy, HashId, constant_time_eq, hash};
-use pluto_wire::numbers::{ExchangeType, NotifyType};
-use pluto_wire::v2::{Message, Notify, Payload};
+use pluto_wire::numbers::{ExchangeType, NotifyType, PayloadType};
+use pluto_wire::v2::{Message, NONCE_LEN, Notify, Outline, Payload};
 use pluto_wire::{Flags, Header, IkeSpi, IkeSpis, Version};
 use std::net::{IpAddr, SocketAddr};
 
@@ -55,19 +55,12 @@ impl CookieJar {
         {
             return Err(());
         }
-        let message = Message::decode(request).map_err(drop)?;
-        let nonce = message.payloads.iter().find_map(|payload| match payload {
-            Payload::Nonce(nonce) => Some(nonce.as_slice()),
-            _ => None,
-        });
-        let nonce = nonce.ok_or(())?;
-        // RFC 7296, 2.6: the cookie is the first payload.
-        if let Some(Payload::Notify(notify)) = message.payloads.first()
-            && notify.notify_type == NotifyType::COOKIE
-            && [&self.current, &self.previous].into_iter().any(|secret| {
-                constant_time_eq(&notify.data, &cookie(secret, &header, nonce, remote.ip()))
-            })
-        {
+        let (offered, nonce) = cookie_and_nonce(request)?;
+        let good = |secret| {
+            let wanted = cookie(secret, &header, nonce, remote.ip());
+            offered.is_some_and(|offered| constant_time_eq(offered, &wanted))
+        };
+        if offered.is_some() && (good(&self.current) || good(&self.previous)) {
             return Ok(None);
         }
         let cookie = cookie(&self.current, &header, nonce, remote.ip());
@@ -84,15 +77,45 @@ impl CookieJar {
     }
 }
 
+/// What of a request a cookie is about: the cookie in it, which is its first payload (RFC 7296,
+/// 2.6), and its nonce. Nothing else in it is looked at, and nothing is copied.
+fn cookie_and_nonce(request: &[u8]) -> Result<(Option<&[u8]>, &[u8]), ()> {
+    let (_, payloads) = Outline::of(request).map_err(drop)?;
+    let (mut offered, mut nonce) = (None, None);
+    for (place, payload) in payloads.enumerate() {
+        match payload.map_err(drop)? {
+            (PayloadType::NOTIFY, inside) if place == 0 => offered = cookie_of(inside),
+            (PayloadType::NONCE, inside) => nonce = nonce.or(Some(inside)),
+            _ => {}
+        }
+    }
+    let nonce = nonce.filter(|nonce| NONCE_LEN.contains(&nonce.len()));
+    Ok((offered, nonce.ok_or(())?))
+}
+
+/// What the inside of a Notify payload says (RFC 7296, 3.10), if it is a cookie.
+fn cookie_of(notify: &[u8]) -> Option<&[u8]> {
+    let ([_, spi_size, type_high, type_low], data) = notify.split_first_chunk()?;
+    let is_cookie = u16::from_be_bytes([*type_high, *type_low]) == NotifyType::COOKIE.0;
+    (is_cookie && *spi_size == 0).then_some(data)
+}
+
 /// Hash(Ni | IPi | SPIi | secret), as RFC 7296, 2.6 suggests. The nonce's length goes in
 /// first, so that the parts cannot shift.
 fn cookie(secret: &[u8; SECRET_LEN], header: &Header, nonce: &[u8], remote: IpAddr) -> Vec<u8> {
-    let address = match remote {
-        IpAddr::V4(ip) => ip.octets().to_vec(),
-        IpAddr::V6(ip) => ip.octets().to_vec(),
+    let (v4, v6);
+    let address: &[u8] = match remote {
+        IpAddr::V4(ip) => {
+            v4 = ip.octets();
+            &v4
+        }
+        IpAddr::V6(ip) => {
+            v6 = ip.octets();
+            &v6
+        }
     };
     let length = u32::try_from(nonce.len()).unwrap_or(u32::MAX).to_be_bytes();
-    hash(HashId::Sha2_256, &[&length, nonce, &address, &header.spis.initiator.0, secret])
+    hash(HashId::Sha2_256, &[&length, nonce, address, &header.spis.initiator.0, secret])
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::fragment::encode_counters;
 use super::payload::{
-    GENERIC_HEADER_LEN, Payload, Place, decode_payloads, encode_payloads, first_of,
+    Chain, GENERIC_HEADER_LEN, Payload, Place, decode_payloads, encode_payloads, first_of,
 };
 use crate::numbers::PayloadType;
 use crate::reader::Reader;
@@ -31,14 +31,8 @@ impl Message {
     /// # Errors
     /// The first field that cannot be read.
     pub fn decode(datagram: &[u8]) -> Result<Self, DecodeError> {
-        let header = Header::peek(datagram)?;
-        let mut reader = Reader::new("header", datagram, 0);
-        reader.take(HEADER_LEN, "header")?;
-        if usize::try_from(header.length) != Ok(datagram.len()) {
-            let said = usize::try_from(header.length).unwrap_or(usize::MAX);
-            return Err(reader.error("length", Why::Length { said, expected: datagram.len() }));
-        }
-        let payloads = decode_payloads(header.next_payload, &mut reader, Place::Outer)?;
+        let (header, reader) = begin(datagram)?;
+        let payloads = decode_payloads(Chain::new(header.next_payload, reader, Place::Outer))?;
         Ok(Self { header, payloads })
     }
 
@@ -53,6 +47,18 @@ impl Message {
         let first = first_of(&self.payloads, PayloadType::NONE);
         with_header(&self.header, first, writer.done(), 0)
     }
+}
+
+/// The header of a datagram, whose length must be the datagram's, and what is behind it.
+pub(super) fn begin(datagram: &[u8]) -> Result<(Header, Reader<'_>), DecodeError> {
+    let header = Header::peek(datagram)?;
+    let mut reader = Reader::new("header", datagram, 0);
+    reader.take(HEADER_LEN, "header")?;
+    if usize::try_from(header.length) != Ok(datagram.len()) {
+        let said = usize::try_from(header.length).unwrap_or(usize::MAX);
+        return Err(reader.error("length", Why::Length { said, expected: datagram.len() }));
+    }
+    Ok((header, reader))
 }
 
 /// The octets of a protected message from the header to the generic header of the SK

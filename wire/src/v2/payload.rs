@@ -180,34 +180,70 @@ fn name_of(payload_type: PayloadType) -> &'static str {
     payload_type.name().unwrap_or("unknown")
 }
 
-/// Reads payloads, the first of type `first`, up to the end of `reader`.
+/// A chain of payloads, which are taken off one after the other.
 ///
 /// Each takes at least the four octets of its generic header, so no chain is endless.
-pub(super) fn decode_payloads(
-    first: PayloadType,
-    reader: &mut Reader<'_>,
+#[derive(Debug)]
+pub(super) struct Chain<'a> {
+    coming: PayloadType,
+    reader: Reader<'a>,
     place: Place,
-) -> Result<Vec<Payload>, DecodeError> {
-    let mut payloads = Vec::new();
-    let mut coming = first;
-    while coming != PayloadType::NONE {
+    taken: usize,
+}
+
+/// A payload whose inside is not read yet.
+pub(super) struct Link<'a> {
+    pub(super) payload_type: PayloadType,
+    critical: bool,
+    next: PayloadType,
+    pub(super) inside: Reader<'a>,
+}
+
+impl<'a> Chain<'a> {
+    /// The first payload is of type `first`; the last ends where `reader` does.
+    pub(super) fn new(first: PayloadType, reader: Reader<'a>, place: Place) -> Self {
+        Self { coming: first, reader, place, taken: 0 }
+    }
+
+    /// The next one; none behind the last.
+    pub(super) fn next_link(&mut self) -> Result<Option<Link<'a>>, DecodeError> {
+        let (coming, reader) = (self.coming, &mut self.reader);
+        if coming == PayloadType::NONE {
+            reader.finish("payload length")?;
+            return Ok(None);
+        }
         reader.name(name_of(coming));
-        if payloads.len() >= MAX_PAYLOADS {
+        if self.taken >= MAX_PAYLOADS {
             return Err(reader.error("payloads", Why::TooMany(MAX_PAYLOADS)));
         }
         // RFC 7296, 3.14: SK is the last payload of a message, and never within another.
         let last = matches!(coming, PayloadType::SK | PayloadType::SKF);
-        if last && place == Place::Inner {
+        if last && self.place == Place::Inner {
             return Err(reader.error("payload type", Why::Invalid(coming.0.into())));
         }
         let next = PayloadType(reader.u8("next payload")?);
         let critical = reader.u8("critical bit")? & CRITICAL != 0;
-        let mut inside = reader.measured(GENERIC_HEADER_LEN, "payload length")?;
-        payloads.push(Payload::decode(coming, critical, next, &mut inside)?);
-        inside.finish("payload length")?;
-        coming = if last { PayloadType::NONE } else { next };
+        let inside = reader.measured(GENERIC_HEADER_LEN, "payload length")?;
+        self.coming = if last { PayloadType::NONE } else { next };
+        self.taken = self.taken.saturating_add(1);
+        Ok(Some(Link { payload_type: coming, critical, next, inside }))
     }
-    reader.finish("payload length")?;
+
+    /// Nothing more is taken off.
+    pub(super) fn end(&mut self) {
+        self.coming = PayloadType::NONE;
+        self.reader.rest();
+    }
+}
+
+/// Reads the payloads of a chain.
+pub(super) fn decode_payloads(mut chain: Chain<'_>) -> Result<Vec<Payload>, DecodeError> {
+    let mut payloads = Vec::new();
+    while let Some(link) = chain.next_link()? {
+        let Link { payload_type, critical, next, mut inside } = link;
+        payloads.push(Payload::decode(payload_type, critical, next, &mut inside)?);
+        inside.finish("payload length")?;
+    }
     Ok(payloads)
 }
 
@@ -255,7 +291,7 @@ pub(super) fn first_of(payloads: &[Payload], behind: PayloadType) -> PayloadType
 /// # Errors
 /// The first field that cannot be read.
 pub fn decode_chain(first: PayloadType, bytes: &[u8]) -> Result<Vec<Payload>, DecodeError> {
-    decode_payloads(first, &mut Reader::new("SK", bytes, 0), Place::Inner)
+    decode_payloads(Chain::new(first, Reader::new("SK", bytes, 0), Place::Inner))
 }
 
 /// Writes a chain of payloads and returns the type of the first one (NONE for an empty

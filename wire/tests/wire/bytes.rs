@@ -1,7 +1,7 @@
 //! Building blocks of hand-made messages, and what holds for every message.
 
 use pluto_wire::numbers::PayloadType;
-use pluto_wire::v2::{self, Message, Payload};
+use pluto_wire::v2::{self, Message, Outline, Payload};
 use pluto_wire::{DecodeError, Why};
 
 /// Octets from hexadecimal digits; white space and `|` are for the reader's eye.
@@ -71,13 +71,35 @@ pub(crate) fn assert_refused(first: PayloadType, body: &[u8], field: &'static st
 /// What holds for any bytes: they are refused, or the message encodes to as many octets,
 /// which mean the same. Returns the message and its octets with reserved bits cleared.
 pub(crate) fn check_datagram(bytes: &[u8]) -> Option<(Message, Vec<u8>)> {
+    let outline = outline(bytes);
     let message = Message::decode(bytes).ok()?;
+    check_outline(&message, &outline);
     let again = message.encode().expect("what parses encodes");
     assert_eq!(again.len(), bytes.len(), "as long as before: {message:?}");
     assert_eq!(again[..28], bytes[..28], "the header has no reserved bits that are cleared");
     assert_eq!(Message::decode(&again).as_ref(), Ok(&message));
     assert!(v2::describe(&message.payloads).len() < 2048, "the log is not flooded");
     Some((message, again))
+}
+
+/// Types and insides, up to what cannot be read, if that is so.
+fn outline(bytes: &[u8]) -> Vec<Option<(PayloadType, &[u8])>> {
+    let Ok((_, outline)) = Outline::of(bytes) else { return Vec::new() };
+    let payloads: Vec<_> = outline.map(Result::ok).collect();
+    let refused = payloads.iter().filter(|payload| payload.is_none()).count();
+    assert!(refused == 0 || (refused == 1 && payloads.last() == Some(&None)), "{payloads:?}");
+    payloads
+}
+
+fn check_outline(message: &Message, outline: &[Option<(PayloadType, &[u8])>]) {
+    assert_eq!(outline.len(), message.payloads.len(), "{message:?}");
+    for (payload, outline) in message.payloads.iter().zip(outline) {
+        let (payload_type, inside) = outline.expect("what decodes has an outline");
+        assert_eq!(payload_type, payload.payload_type());
+        if let Payload::Nonce(octets) | Payload::VendorId(octets) | Payload::Eap(octets) = payload {
+            assert_eq!(octets, inside);
+        }
+    }
 }
 
 /// The same for the inside of an SK payload.
