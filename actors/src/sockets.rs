@@ -8,7 +8,7 @@ use crate::shell::Transport;
 use actix::{ActorFuture, Context};
 use pluto_connections::LocalAddress;
 use pluto_kernel::esp::{EspSockets, Stray};
-use pluto_kernel::{IkeSocket, IkeSocketOptions};
+use pluto_kernel::{IkeSocket, IkeSocketOptions, Outgoing};
 use pluto_states::Datagram;
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
@@ -43,6 +43,55 @@ pub struct Open {
     local: SocketAddr,
     encapsulating: bool,
     socket: AsyncFd<IkeSocket>,
+    log: Log,
+    /// While a batch is read: what is said to it at once.
+    replies: RefCell<Option<Vec<Outgoing>>>,
+}
+
+impl Open {
+    fn send(&self, remote: SocketAddr, marked: bool, bytes: &[u8]) {
+        if let Some(replies) = &mut *self.replies.borrow_mut() {
+            return replies.push(Outgoing::new(bytes, marked, remote));
+        }
+        let socket = self.socket.get_ref();
+        let sent =
+            if marked { socket.send_marked(bytes, remote) } else { socket.send(bytes, remote) };
+        if let Err(error) = sent {
+            self.not_sent(remote, &error);
+        }
+    }
+
+    fn not_sent(&self, to: SocketAddr, error: &std::io::Error) {
+        self.log.debug(&format!("sending from {} to {to}: {error}", self.local));
+    }
+
+    /// Reads a batch, and tells how many datagrams that were. What is said to them at once goes
+    /// out together behind the batch: a system call each is what costs most under a flood.
+    fn read_batch(&self, listener: &mut Listener) -> std::io::Result<usize> {
+        let _behind = Behind::collect(self);
+        self.socket.get_ref().recv_batch(|bytes, remote| {
+            listener.receive(self.local, remote, self.encapsulating, bytes);
+        })
+    }
+}
+
+/// While it lives replies are collected. A panic of the listener does not keep them from
+/// leaving, nor those that come later.
+struct Behind<'a>(&'a Open);
+
+impl<'a> Behind<'a> {
+    fn collect(open: &'a Open) -> Self {
+        open.replies.replace(Some(Vec::new()));
+        Self(open)
+    }
+}
+
+impl Drop for Behind<'_> {
+    fn drop(&mut self) {
+        let replies = self.0.replies.take().unwrap_or_default();
+        let socket = self.0.socket.get_ref();
+        socket.send_all(&replies, |reply, error| self.0.not_sent(reply.to(), &error));
+    }
 }
 
 /// All open sockets, by our address and port.
@@ -160,7 +209,9 @@ impl Sockets {
             note.iter().for_each(|note| self.log.warn(note));
         }
         let socket = register(socket).map_err(|e| e.to_string())?;
-        Ok(Rc::new(Open { interface: found.interface.clone(), local, encapsulating, socket }))
+        let (interface, replies) = (found.interface.clone(), RefCell::default());
+        let log = self.log.clone();
+        Ok(Rc::new(Open { interface, local, encapsulating, socket, log, replies }))
     }
 
     fn send(&self, local: SocketAddr, remote: SocketAddr, marked: bool, bytes: &[u8]) {
@@ -168,12 +219,7 @@ impl Sockets {
         let Some(socket) = open.get(&local) else {
             return self.log.debug(&format!("nothing sent to {remote}: {local} is not open"));
         };
-        let socket = socket.socket.get_ref();
-        let sent =
-            if marked { socket.send_marked(bytes, remote) } else { socket.send(bytes, remote) };
-        if let Err(error) = sent {
-            self.log.debug(&format!("sending from {local} to {remote}: {error}"));
-        }
+        socket.send(remote, marked, bytes);
     }
 }
 
@@ -223,10 +269,7 @@ impl ActorFuture<Listener> for Reader {
                 return Poll::Pending;
             };
             let Ok(mut ready) = ready else { return Poll::Ready(()) };
-            let (local, encapsulating) = (this.open.local, this.open.encapsulating);
-            let read = this.open.socket.get_ref().recv_batch(|bytes, remote| {
-                listener.receive(local, remote, encapsulating, bytes);
-            });
+            let read = this.open.read_batch(listener);
             // With room to spare nothing was left; what comes now makes it ready again.
             if read.is_err() || read.is_ok_and(|count| count < IkeSocket::BATCH) {
                 ready.clear_ready();
@@ -274,3 +317,7 @@ impl ActorFuture<Listener> for StrayReader {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "sockets_tests.rs"]
+mod tests;

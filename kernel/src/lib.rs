@@ -34,7 +34,7 @@ pub use events::Events;
 pub use ledger::{InstalledSa, Ledger, Owned};
 pub use none::NoneKernel;
 pub use policy::{Direction, PolicyChange, PolicyKey, PolicyShape, PolicyUse, Template};
-pub use socket::{IkeSocket, IkeSocketOptions};
+pub use socket::{IkeSocket, IkeSocketOptions, Outgoing};
 pub use types::*;
 pub use xfrm::{XfrmKernel, XfrmOptions};
 

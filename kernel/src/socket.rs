@@ -3,7 +3,7 @@
 use crate::KernelError;
 use crate::error::refused;
 use crate::policy::Direction;
-use crate::sys::{BATCH, Slots, receive_batch, set_option};
+use crate::sys::{BATCH, Slots, receive_batch, send_batch, set_option};
 use crate::xfrm::policy::socket_bypass;
 use nix::sys::socket::{MsgFlags, SockaddrStorage, sendmsg};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -31,6 +31,29 @@ pub struct IkeSocketOptions {
 impl Default for IkeSocketOptions {
     fn default() -> Self {
         Self { encapsulation: false, bypass: true, buffer_size: None }
+    }
+}
+
+/// A datagram for [`IkeSocket::send_all`].
+#[derive(Debug)]
+pub struct Outgoing {
+    pub(crate) octets: Vec<u8>,
+    to: SocketAddr,
+    pub(crate) name: SockAddr,
+}
+
+impl Outgoing {
+    /// A message to `to`, behind the non-ESP marker (RFC 3948, 2.2) where it is `marked`.
+    #[must_use]
+    pub fn new(octets: &[u8], marked: bool, to: SocketAddr) -> Self {
+        let marker: &[u8] = if marked { &NON_ESP_MARKER } else { &[] };
+        Self { octets: [marker, octets].concat(), to, name: SockAddr::from(to) }
+    }
+
+    /// To whom.
+    #[must_use]
+    pub fn to(&self) -> SocketAddr {
+        self.to
     }
 }
 
@@ -158,6 +181,24 @@ impl IkeSocket {
     /// As [`IkeSocket::send`].
     pub fn send_marked(&self, octets: &[u8], to: SocketAddr) -> io::Result<()> {
         self.send_parts(&[IoSlice::new(&NON_ESP_MARKER), IoSlice::new(octets)], to)
+    }
+
+    /// Sends datagrams that belong together in time, with few system calls. `failed` is told
+    /// of each that could not be sent, as by [`IkeSocket::send`].
+    pub fn send_all(
+        &self,
+        mut outgoing: &[Outgoing],
+        mut failed: impl FnMut(&Outgoing, io::Error),
+    ) {
+        while let [first, rest @ ..] = outgoing {
+            outgoing = match send_batch(&self.socket, outgoing) {
+                Ok(sent) => outgoing.get(sent.max(1)..).unwrap_or_default(),
+                Err(error) => {
+                    failed(first, error);
+                    rest
+                }
+            };
+        }
     }
 
     fn send_parts(&self, parts: &[IoSlice<'_>], to: SocketAddr) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! System calls that have no safe form elsewhere. All of the crate's `unsafe` is here.
 
+use crate::socket::Outgoing;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -159,6 +160,34 @@ pub(crate) fn receive_batch(socket: &impl AsFd, slots: &mut Slots) -> io::Result
         *length = header.msg_len as usize;
     }
     Ok(count)
+}
+
+/// Sends up to [`BATCH`] datagrams without waiting; tells how many, at least one.
+///
+/// # Errors
+/// The first one cannot be sent.
+#[allow(unsafe_code, reason = "sendmmsg reads buffers through pointers")]
+pub(crate) fn send_batch(socket: &impl AsFd, batch: &[Outgoing]) -> io::Result<usize> {
+    // SAFETY: all octets zero is a value of these plain C structs.
+    let (mut parts, mut headers): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) =
+        unsafe { (zeroed(), zeroed()) };
+    let mut filled: libc::c_uint = 0;
+    for ((header, part), datagram) in headers.iter_mut().zip(&mut parts).zip(batch) {
+        let Outgoing { octets, name, .. } = datagram;
+        part.iov_base = octets.as_ptr().cast_mut().cast();
+        part.iov_len = octets.len();
+        header.msg_hdr.msg_iov = part;
+        header.msg_hdr.msg_iovlen = 1;
+        header.msg_hdr.msg_name = name.as_ptr().cast_mut().cast();
+        header.msg_hdr.msg_namelen = name.len();
+        filled = filled.saturating_add(1);
+    }
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the first `filled` headers point to one part and one address each, which outlive
+    // the call; the kernel only reads what they point to.
+    let count =
+        unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), filled, libc::MSG_DONTWAIT as _) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
 const NAME_LENGTH: libc::socklen_t = size_of::<libc::sockaddr_storage>() as libc::socklen_t;

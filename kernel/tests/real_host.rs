@@ -196,6 +196,22 @@ fn sockets_take_batches_and_bypass_policies() {
         assert_eq!(peer.recv(&mut octets).unwrap(), 7);
         assert_eq!(&octets[..7], b"\0\0\0\0abc");
         assert_eq!(peer.recv(&mut octets).unwrap(), 3);
+        // More than one call takes; two of them to no port at all.
+        let nowhere = SocketAddr::new(local.ip(), 0);
+        let batch: Vec<Outgoing> = (0..70_u8)
+            .map(|number| match number {
+                0 | 40 => Outgoing::new(b"", false, nowhere),
+                _ => Outgoing::new(&[number], number % 2 == 0, peer.local_addr().unwrap()),
+            })
+            .collect();
+        let mut failed = Vec::new();
+        socket.send_all(&batch, |outgoing, error| failed.push((outgoing.to(), error.kind())));
+        assert_eq!(failed, [(nowhere, std::io::ErrorKind::InvalidInput); 2]);
+        for number in (1..70_u8).filter(|number| *number != 40) {
+            let length = peer.recv(&mut octets).unwrap();
+            let marker: &[u8] = if number % 2 == 0 { &[0; 4] } else { &[] };
+            assert_eq!(octets[..length], [marker, &[number]].concat());
+        }
         let error = IkeSocket::bind(local, &options).unwrap_err();
         assert_eq!(error.errno, nix::libc::EADDRINUSE, "{error}");
     }
