@@ -533,3 +533,30 @@ fn what_policies_let_pass_leaves_in_the_clear_though_a_tunnels_route_covers_it()
         },
     );
 }
+
+#[test]
+fn a_second_sa_with_the_spi_of_another_to_the_same_peer_is_refused() {
+    if !able("embedded duplicate SPI") {
+        return;
+    }
+    let alone = || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        let (mut kernel, _events) = EmbeddedKernel::open(EmbeddedOptions::default()).unwrap();
+        let with = |child, spi_in, spi_out| SaPairSpec {
+            keys_in: gcm(),
+            keys_out: gcm(),
+            ..spec(child, 1, spi_in, spi_out)
+        };
+        kernel.install(&with(2, 0x1001, 0x2001)).unwrap();
+        let again = kernel.install(&with(3, 0x1002, 0x2001)).unwrap_err();
+        assert_eq!(again.errno, libc::EEXIST, "{again}");
+        // One that receives first and sends later is refused when it is to send.
+        kernel.install_inbound(&with(4, 0x1003, 0x2001)).unwrap();
+        let later = kernel.install_outbound(&with(4, 0x1003, 0x2001)).unwrap_err();
+        assert_eq!(later.errno, libc::EEXIST, "{later}");
+        kernel.remove(2).unwrap();
+        kernel.install_outbound(&with(4, 0x1003, 0x2001)).unwrap();
+        kernel.install(&with(3, 0x1002, 0x2002)).unwrap();
+    };
+    thread::spawn(alone).join().unwrap();
+}

@@ -352,6 +352,9 @@ impl EmbeddedKernel {
         if self.reserved.get(&spec.spi_in).is_some_and(|child| *child != spec.child) {
             return Err(refused(what(spec), libc::EEXIST));
         }
+        if outbound.is_some() {
+            unused(&self.ledger, spec)?;
+        }
         let shared = outbound.as_ref().map(|outbound| Arc::clone(&outbound.traffic));
         let traffic = shared.unwrap_or_else(|| spec.traffic.clone().into());
         let inbound = self.inbound(spec, traffic)?;
@@ -427,6 +430,18 @@ fn check(spec: &SaPairSpec) -> Result<(), KernelError> {
     Ok(())
 }
 
+/// An outbound SPI names one SA of a peer's address, as in XFRM: a policy names its SA by it.
+fn unused(ledger: &Ledger, spec: &SaPairSpec) -> Result<(), KernelError> {
+    match ledger.child_of(spec.remote.ip(), spec.spi_out) {
+        Some(other) if other != spec.child => Err(KernelError {
+            what: what(spec),
+            errno: libc::EEXIST,
+            why: format!("#{other} has an SA with the SPI {:#x}", spec.spi_out),
+        }),
+        _ => Ok(()),
+    }
+}
+
 impl Kernel for EmbeddedKernel {
     fn name(&self) -> &'static str {
         "embedded"
@@ -478,6 +493,7 @@ impl Kernel for EmbeddedKernel {
 
     fn install_outbound(&mut self, spec: &SaPairSpec) -> Result<(), KernelError> {
         check(spec)?;
+        unused(&self.ledger, spec)?;
         let outbound = self.outbound(spec)?;
         let group = outbound.group;
         if !self.plane.parts.shared.change().sad.insert_outbound(outbound) {
@@ -656,3 +672,7 @@ impl Drop for EmbeddedKernel {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "embedded_tests.rs"]
+mod tests;
