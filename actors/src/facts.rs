@@ -76,12 +76,17 @@ pub fn tunnel(connection: &Connection, child: Option<&ChildUp>, wishes: Wishes) 
     let given = received(child);
     // A tunnel that has moved is no longer where the connection says.
     let here = child.is_none_or(|up| Some(up.local.ip()) == connection.local_address());
-    // Only a script reads it, and it costs more than the rest of a verb.
-    let environment = match connection.updown() {
-        Updown::Command(_) => {
-            environment(connection, child, wishes, first_mine, peers.first().copied(), v6)
-        }
-        Updown::Native | Updown::Disabled => Vec::new(),
+    // Only a script reads it, and it costs more than the rest of a verb. DNS servers are told
+    // by a script in any case.
+    let scripted = match connection.updown() {
+        Updown::Command(_) => true,
+        Updown::Native => given.is_some_and(|given| !given.ignore_dns && !given.dns.is_empty()),
+        Updown::Disabled => false,
+    };
+    let environment = if scripted {
+        environment(connection, child, wishes, first_mine, peers.first().copied(), v6)
+    } else {
+        Vec::new()
     };
     Facts {
         connection: connection.serial().0,
@@ -162,7 +167,7 @@ fn netmask(family: IpAddr, prefix: u8) -> IpAddr {
     }
 }
 
-/// The whole environment but PATH and PLUTO_VERB (reference: updown-env, 3).
+/// The environment but for what does not depend on the tunnel (reference: updown-env, 3).
 fn environment(
     connection: &Connection,
     child: Option<&ChildUp>,
@@ -178,9 +183,11 @@ fn environment(
     v.set("PLUTO_CONNECTION", connection.name());
     v.set("PLUTO_CONNECTION_TYPE", if transport { "transport" } else { "tunnel" });
     v.set("PLUTO_VIRT_INTERFACE", "NULL");
-    v.set("PLUTO_INTERFACE", connection.interface().unwrap_or("NULL"));
+    // A tunnel that has moved is no longer where the connection says.
+    let here = child.is_none_or(|up| Some(up.local.ip()) == connection.local_address());
+    v.set("PLUTO_INTERFACE", connection.interface().filter(|_| here).unwrap_or("NULL"));
     v.set("PLUTO_XFRMI_ROUTE", "");
-    v.set_if("PLUTO_NEXT_HOP", connection.nexthop());
+    v.set_if("PLUTO_NEXT_HOP", connection.nexthop().filter(|_| here));
     v.set_if("PLUTO_ME", me);
     v.set_if("PLUTO_MY_ID", connection.local_id());
     v.set("PLUTO_CLIENT_FAMILY", family(v6));
@@ -193,7 +200,6 @@ fn environment(
     v.client("PEER", peers);
     v.set("PLUTO_PEER_CA", "");
     v.set("PLUTO_STACK", "xfrm");
-    v.set("PLUTO_DNS_RESOLVER", "file");
     v.set_if("PLUTO_METRIC", Some(connection.metric()).filter(|metric| *metric != 0));
     v.set_if("PLUTO_MTU", Some(connection.mtu()).filter(|mtu| *mtu != 0));
     v.set("PLUTO_ADDTIME", if child.is_some() { crate::clock::wall_clock().as_secs() } else { 0 });

@@ -50,6 +50,8 @@ pub struct Parts {
     pub runner: Rc<dyn pluto_updown::Runner>,
     /// How long a script may run.
     pub updown_limit: Duration,
+    /// What scripts are told of this host's DNS.
+    pub dns_setup: pluto_updown::DnsSetup,
     /// The sockets, for listening; none where the network is a simulation.
     pub sockets: Option<Rc<Sockets>>,
     /// The network; the sockets, or a simulation.
@@ -127,6 +129,7 @@ pub fn start(parts: Parts) -> Tree {
         UpdownActor::new(kernel.clone(), log.clone(), parts.updown_limit)
             .with_runner(parts.runner)
             .into_device(device)
+            .with_dns(parts.dns_setup)
             .escalating(escalate.clone()),
     );
 

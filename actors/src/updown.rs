@@ -1,20 +1,25 @@
 //! The service that runs the verbs of updown: natively, by the kernel actor, or as scripts,
 //! beside everything else. A connection waits for its verb before it asks for the next, so
 //! verbs of one connection never overlap; scripts of different connections do.
+//!
+//! After a native verb the stock script may have to tell the resolver of DNS servers. What
+//! comes of that never fails the verb.
 
 use crate::kernel::{KernelActor, judge};
 use crate::log::{Log, Subject};
 use crate::service::{Service, contained};
 use actix::{
-    Actor, ActorFutureExt, Addr, Context, Handler, Recipient, ResponseActFuture, WrapFuture,
+    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient, ResponseActFuture,
+    WrapFuture,
 };
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, join_all};
 use pluto_kernel::{RouteAnswer, RouteChange};
 use pluto_messages::{ChangeRoutes, Escalated, Fault, RouteTo, RunUpdown, UpdownDone};
+use pluto_updown::dns::{SCRIPT, Told};
 use pluto_updown::native::{Book, Reach, Route, RouteFacts, Work, concerns, plan, probes};
 use pluto_updown::{
-    Facts, Means, Outcome, Ran, Runner, Script, Shell, Surroundings, Verb, environment,
+    DnsSetup, Facts, Means, Outcome, Ran, Runner, Script, Shell, Surroundings, Verb, environment,
 };
 use pluto_whack::DebugClass;
 use std::cell::RefCell;
@@ -43,6 +48,11 @@ pub struct UpdownActor {
     log: Log,
     /// Of the embedded data plane.
     device: Option<String>,
+    dns: DnsSetup,
+    /// It outlives a panic, as [`Routes`] do.
+    told: Told,
+    /// Resolvers are told of one tunnel after the other.
+    turn: Rc<Semaphore>,
 }
 
 impl UpdownActor {
@@ -58,7 +68,17 @@ impl UpdownActor {
             limit,
             log,
             device: None,
+            dns: DnsSetup::default(),
+            told: Told::default(),
+            turn: Rc::new(Semaphore::new(1)),
         }
+    }
+
+    /// Scripts are told this of the host's DNS.
+    #[must_use]
+    pub fn with_dns(mut self, dns: DnsSetup) -> Self {
+        self.dns = dns;
+        self
     }
 
     /// Routes lead into this device: the embedded data plane's.
@@ -87,15 +107,26 @@ impl UpdownActor {
         command: String,
         verb: Verb,
         facts: &Facts,
+        only_dns: bool,
     ) -> LocalBoxFuture<'static, UpdownDone> {
         let connection = Some(pluto_connections::ConnectionSerial(facts.connection));
         let subject = Subject { connection, ..Subject::default() };
         let debug = self.log.shows(DebugClass::Updown, &subject);
-        let around = Surroundings { path: &self.path, debug };
-        let environment = match environment(facts, verb, around) {
-            Ok(environment) => environment,
-            Err(why) => return std::future::ready(done(Outcome::NotRun(why))).boxed_local(),
-        };
+        match environment(facts, verb, self.around(debug, only_dns)) {
+            Ok(environment) => self.run(command, environment),
+            Err(why) => std::future::ready(done(Outcome::NotRun(why))).boxed_local(),
+        }
+    }
+
+    fn around(&self, debug: bool, only_dns: bool) -> Surroundings<'_> {
+        Surroundings { path: &self.path, debug, dns: &self.dns, only_dns }
+    }
+
+    fn run(
+        &self,
+        command: String,
+        environment: Vec<(String, String)>,
+    ) -> LocalBoxFuture<'static, UpdownDone> {
         let script = Script { command, environment, limit: self.limit };
         let (runner, places) = (Rc::clone(&self.runner), Rc::clone(&self.places));
         async move {
@@ -106,6 +137,26 @@ impl UpdownActor {
         }
         .boxed_local()
     }
+
+    /// What is to be told to the resolver after a native verb, if anything.
+    fn tell_resolver(
+        &mut self,
+        verb: Verb,
+        facts: &Facts,
+    ) -> Option<LocalBoxFuture<'static, UpdownDone>> {
+        let (verb, facts) = self.told.after(verb, facts)?;
+        let told = self.script(SCRIPT.into(), verb, &facts, true);
+        let turn = Rc::clone(&self.turn);
+        let telling = async move {
+            let _turn = turn.acquire().await;
+            let UpdownDone { outcome, mut output } = told.await;
+            if outcome != Outcome::Success {
+                output.push(format!("the resolver was not told of DNS servers: {outcome}"));
+            }
+            UpdownDone { outcome: Outcome::Success, output }
+        };
+        Some(telling.boxed_local())
+    }
 }
 
 fn service(log: Log, escalate: Option<Recipient<Escalated>>) -> Service<Routes> {
@@ -115,6 +166,28 @@ fn service(log: Log, escalate: Option<Recipient<Escalated>>) -> Service<Routes> 
 
 impl Actor for UpdownActor {
     type Context = Context<Self>;
+
+    /// DNS servers of a daemon that was killed go first: no verb is taken before that.
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if !self.dns.left_behind {
+            return;
+        }
+        let debug = self.log.shows(DebugClass::Updown, &Subject::default());
+        let environment = self.around(debug, true).for_restoring();
+        let restored = contained(self.run(SCRIPT.into(), environment)).into_actor(self);
+        ctx.wait(restored.map(|done, actor, _| match done {
+            Ok(UpdownDone { outcome, output }) => {
+                output.iter().for_each(|line| actor.log.info(&format!("updown: {line}")));
+                if outcome != Outcome::Success {
+                    let what = "DNS servers of an earlier daemon may be in use still";
+                    actor.log.warn(&format!("updown: {what}: {outcome}"));
+                }
+            }
+            Err(panic) => {
+                actor.service.panicked(panic);
+            }
+        }));
+    }
 }
 
 impl Handler<RunUpdown> for UpdownActor {
@@ -127,9 +200,23 @@ impl Handler<RunUpdown> for UpdownActor {
         }
         let work = match means {
             Means::Disabled => std::future::ready(done(Outcome::Success)).boxed_local(),
-            Means::Script(command) => self.script(command, verb, &facts),
+            Means::Script(command) => self.script(command, verb, &facts, false),
             Means::Native => match self.service.call(|routes| Rc::clone(routes)) {
-                Ok(routes) => native(self.kernel.clone(), routes, verb, facts).boxed_local(),
+                Ok(routes) => {
+                    let resolver = self.tell_resolver(verb, &facts);
+                    let kernel = self.kernel.clone();
+                    async move {
+                        let done = native(kernel, routes, verb, facts).await;
+                        match resolver {
+                            // Where nothing leads to them, servers are of no use.
+                            Some(told) if verb != Verb::Up || done.outcome == Outcome::Success => {
+                                UpdownDone { output: told.await.output, ..done }
+                            }
+                            _ => done,
+                        }
+                    }
+                    .boxed_local()
+                }
                 Err(fault) => {
                     return Box::pin(actix::fut::ready(Err(fault)));
                 }

@@ -8,8 +8,9 @@ use actix::{Actor, Addr, Context, Handler};
 use futures::future::join_all;
 use pluto_kernel::fake::{FakeKernel, FakeTables};
 use pluto_messages::{Fault, KernelTells, RunUpdown, UpdownDone, Who};
+use pluto_updown::dns::SCRIPT;
 use pluto_updown::fake::FakeRunner;
-use pluto_updown::{Facts, Means, Outcome, Runner, Running, Script, Verb};
+use pluto_updown::{DnsSetup, Facts, Means, Outcome, Runner, Running, Script, Verb};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,6 +38,14 @@ fn with_runner<F: Future<Output = ()>>(
     runner: Rc<dyn Runner>,
     test: impl FnOnce(Addr<UpdownActor>, FakeTables) -> F,
 ) {
+    with_dns(DnsSetup::default(), runner, test);
+}
+
+fn with_dns<F: Future<Output = ()>>(
+    dns: DnsSetup,
+    runner: Rc<dyn Runner>,
+    test: impl FnOnce(Addr<UpdownActor>, FakeTables) -> F,
+) {
     let system = actix::System::with_tokio_rt(|| {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_all().start_paused(true).build().expect("a runtime")
@@ -52,7 +61,8 @@ fn with_runner<F: Future<Output = ()>>(
         let deaf = watch::spawn(Who::Service, |_| Deaf, |_| {}).addr.recipient();
         let kernel = KernelActor::new(factory, None, deaf, Log::discard(), None);
         let kernel = watch::spawn(Who::Service, |_| kernel, |_| {}).addr;
-        let updown = UpdownActor::new(kernel, Log::discard(), LIMIT).with_runner(runner);
+        let updown = UpdownActor::new(kernel, Log::discard(), LIMIT);
+        let updown = updown.with_runner(runner).with_dns(dns);
         test(watch::spawn(Who::Service, |_| updown, |_| {}).addr, tables).await;
     });
 }
@@ -90,6 +100,18 @@ async fn ask(
 
 async fn natively(updown: &Addr<UpdownActor>, verb: Verb, facts: &Facts) -> Outcome {
     ask(updown, verb, Means::Native, facts).await.expect("no fault").outcome
+}
+
+fn variable<'s>(script: &'s Script, name: &str) -> &'s str {
+    let mut variables = script.environment.iter();
+    variables.find(|(its, _)| its == name).map_or("", |(_, value)| value)
+}
+
+/// The facts of a client that was given a DNS server.
+fn client(connection: u64) -> Facts {
+    let mut facts = facts(connection, "10.2.0.0");
+    facts.environment.push(("PLUTO_PEER_DNS_INFO".into(), "10.2.0.53".into()));
+    facts
 }
 
 fn script() -> Means {
@@ -168,9 +190,85 @@ fn a_script_gets_its_environment_and_gives_its_output() {
         let ran = runner.ran();
         assert_eq!((ran[0].command.as_str(), ran[0].limit), ("ipsec _updown", LIMIT));
         let names: Vec<&str> = ran[0].environment.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["PATH", "PLUTO_VERB", "PLUTO_CONNECTION"]);
+        let always = ["PATH", "PLUTO_VERB", "PLUTO_DNS_RESOLVER", "PLUTO_RUNDIR"];
+        assert_eq!(names, [&always[..], &["PLUTO_CONNECTION"]].concat());
         assert_eq!(runner.verbs(), ["up-client"]);
         assert!(tables.is_empty() && tables.calls().is_empty(), "routes are the script's");
+    });
+}
+
+#[test]
+fn natively_the_stock_script_is_run_for_dns_servers_and_for_nothing_else() {
+    let dns = DnsSetup { resolver: "systemd".into(), ..DnsSetup::default() };
+    let runner = FakeRunner::new();
+    with_dns(dns, Rc::new(runner.clone()), |updown, tables| async move {
+        let west = client(1);
+        for verb in [Verb::Prepare, Verb::Route] {
+            assert_eq!(natively(&updown, verb, &west).await, Outcome::Success);
+            assert!(runner.ran().is_empty(), "{verb}");
+        }
+        assert_eq!(natively(&updown, Verb::Up, &west).await, Outcome::Success);
+        assert_eq!(natively(&updown, Verb::Down, &facts(1, "10.2.0.0")).await, Outcome::Success);
+        assert_eq!(natively(&updown, Verb::Unroute, &west).await, Outcome::Success);
+        assert!(tables.is_empty());
+        assert_eq!(runner.verbs(), ["up-client", "down-client"]);
+        for script in runner.ran() {
+            assert_eq!(script.command, SCRIPT);
+            assert_eq!(variable(&script, "UPDOWN_PART"), "dns");
+            assert_eq!(variable(&script, "PLUTO_DNS_RESOLVER"), "systemd");
+            assert_eq!(variable(&script, "PLUTO_PEER_DNS_INFO"), "10.2.0.53");
+        }
+    });
+}
+
+#[test]
+fn a_resolver_that_is_not_told_costs_no_tunnel() {
+    with_fakes(|updown, _, runner| async move {
+        runner.answer(Outcome::Exited(1), &["no bus"]);
+        let done = ask(&updown, Verb::Up, Means::Native, &client(1)).await.expect("done");
+        assert_eq!(done.outcome, Outcome::Success);
+        let why = "the resolver was not told of DNS servers: exited with status 1";
+        assert_eq!(done.output, ["no bus", why]);
+    });
+}
+
+#[test]
+fn servers_are_of_no_use_where_no_route_leads_to_them() {
+    with_fakes(|updown, tables, runner| async move {
+        tables.fail_call(tables.calls().len() + 2, libc::EINVAL);
+        let failed = natively(&updown, Verb::Up, &client(1)).await;
+        assert!(matches!(failed, Outcome::NotRun(_)), "{failed:?}");
+        assert!(runner.ran().is_empty());
+    });
+}
+
+#[test]
+fn resolvers_are_told_of_one_tunnel_after_the_other_and_native_routes_do_not_wait() {
+    with_fakes(|updown, _, runner| async move {
+        runner.set_delay(Duration::from_secs(1));
+        let begin = Instant::now();
+        let clients: Vec<Facts> = (0..3).map(client).collect();
+        let all = join_all(clients.iter().map(|c| natively(&updown, Verb::Up, c)));
+        let other = async {
+            natively(&updown, Verb::Route, &facts(9, "10.3.0.0")).await;
+            begin.elapsed()
+        };
+        let (_, other) = futures::join!(all, other);
+        assert_eq!(runner.most_under_way(), 1);
+        assert!(other < Duration::from_secs(1), "{other:?}");
+    });
+}
+
+#[test]
+fn what_an_earlier_daemon_has_left_goes_before_the_first_verb() {
+    let dns = DnsSetup { left_behind: true, ..DnsSetup::default() };
+    let runner = FakeRunner::new();
+    runner.set_delay(Duration::from_secs(1));
+    with_dns(dns, Rc::new(runner.clone()), |updown, _| async move {
+        assert_eq!(natively(&updown, Verb::Up, &client(1)).await, Outcome::Success);
+        assert_eq!(runner.verbs(), ["dns-restore", "up-client"]);
+        assert_eq!(runner.most_under_way(), 1);
+        assert_eq!(runner.ran()[0].command, SCRIPT);
     });
 }
 
@@ -202,7 +300,9 @@ fn scripts_run_side_by_side_in_bounds_and_hold_up_nobody() {
         let (took, second) = (begin.elapsed(), Duration::from_secs(1));
         assert!(took >= 2 * second && took < 3 * second, "it took {took:?}");
         assert!(native < second, "the native verb waited for scripts: {native:?}");
-        let number = |script: &Script| script.environment[2].1[1..].parse::<usize>().expect("c1");
+        let number = |script: &Script| -> usize {
+            variable(script, "PLUTO_CONNECTION")[1..].parse().expect("c1")
+        };
         let order: Vec<usize> = runner.ran().iter().map(number).collect();
         let (first, second) = order.split_at(AT_ONCE);
         assert!(first.iter().max() < second.iter().min(), "who comes first is first: {order:?}");

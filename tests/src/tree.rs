@@ -167,6 +167,7 @@ impl Host {
             resolver: Box::new(resolver.clone()),
             runner: Rc::new(runner.clone()),
             updown_limit: Duration::from_secs(30),
+            dns_setup: pluto_updown::DnsSetup::default(),
             sockets: None,
             transport: wire.port(setup.address),
             entropy: Box::new(SeededEntropy::new(setup.seed)),

@@ -52,7 +52,8 @@ impl fmt::Display for Verb {
 pub struct Facts {
     /// Serial number of the connection, under which is remembered what route has added.
     pub connection: u64,
-    /// Every variable of the environment but PATH and PLUTO_VERB, by name.
+    /// Variables of the environment but those of [`crate::Surroundings`] and PLUTO_VERB, by
+    /// name; empty where no script is to run.
     pub environment: Vec<(String, String)>,
     /// Our address.
     pub me: Option<IpAddr>,
@@ -89,12 +90,24 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether the peer has given us DNS servers that are to be used.
+    #[must_use]
+    pub fn has_dns(&self) -> bool {
+        let servers =
+            |(name, value): &(String, String)| name == "PLUTO_PEER_DNS_INFO" && !value.is_empty();
+        self.environment.iter().any(servers)
+    }
+
     /// The verb is run because the tunnel moves to another address.
     pub fn moving(&mut self) {
-        self.moving = true;
+        self.set_moving(true);
+    }
+
+    pub(crate) fn set_moving(&mut self, moving: bool) {
+        self.moving = moving;
         let mut variables = self.environment.iter_mut();
         if let Some((_, value)) = variables.find(|(name, _)| name == "PLUTO_MOBIKE_EVENT") {
-            *value = "yes".to_owned();
+            *value = if moving { "yes".to_owned() } else { String::new() };
         }
     }
 }

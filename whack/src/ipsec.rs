@@ -245,6 +245,29 @@ fn help() -> String {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_man_page_has_every_command() {
+        use crate::options::manual::{check, item};
+        let mut text = String::new();
+        for (name, options, operand, what) in WHACK {
+            let value = match operand {
+                Operand::None => "",
+                Operand::Name => "NAME",
+                Operand::MaybeName => "[NAME]",
+            };
+            let name = if value.is_empty() { (*name).to_owned() } else { format!("{name} ") };
+            let meaning = match options {
+                [] => format!("{what} (not supported yet)"),
+                _ => format!("{what}; whack {}", options.join(" ")),
+            };
+            text.push_str(&item(&name, value, &meaning));
+        }
+        for (name, why) in LATER {
+            text.push_str(&item(name, "", &format!("not supported yet ({why})")));
+        }
+        check("ipsec.8", &text);
+    }
+
     fn words(line: &str) -> Vec<String> {
         line.split_whitespace().map(str::to_owned).collect()
     }

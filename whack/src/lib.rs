@@ -43,5 +43,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Where the daemon keeps its control socket, pid file and dumps unless told otherwise.
 pub const DEFAULT_RUNDIR: &str = "/run/pluto";
 
+/// Where the daemon keeps what outlives a reboot unless told otherwise.
+pub const DEFAULT_STATEDIR: &str = "/var/lib/ipsec";
+
 /// The control socket's file name within the run directory.
 pub const CONTROL_SOCKET: &str = "pluto.ctl";

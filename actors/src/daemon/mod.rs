@@ -2,6 +2,7 @@
 
 mod background;
 mod lock;
+mod state;
 
 use crate::jobs::Jobs;
 use crate::kernel::Sources;
@@ -18,9 +19,11 @@ use pluto_crypto::SystemEntropy;
 use pluto_kernel::esp::{DeviceChoice, EmbeddedOptions};
 use pluto_kernel::{BackendOptions, Protostack, XfrmOptions};
 use pluto_messages::{Command, Hangup, Reporter, Shutdown};
+use pluto_updown::{DnsSetup, dns};
 use pluto_whack::pluto_options::{
     DdosMode, KernelChoice, PlutoCommand, PlutoCommandLine, PlutoOptions,
 };
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -119,6 +122,8 @@ fn run(options: &PlutoOptions, warnings: &[String]) -> Result<ExitCode, Failure>
     let control = ControlSocket::open(&path).map_err(|e| {
         Failure(status::SOCKET, format!("cannot open control socket \"{}\": {e}", path.display()))
     })?;
+    // Under the lock: nobody else writes there while it moves.
+    let (leases, state_warnings) = state::leases(options);
     let target = log_target(options);
     target.check().map_err(|e| Failure(status::FAIL, e.to_string()))?;
     let backend = pluto_kernel::choose(stack(options), backend_options(options)?)
@@ -148,11 +153,12 @@ fn run(options: &PlutoOptions, warnings: &[String]) -> Result<ExitCode, Failure>
     for line in warnings.iter().chain(&backend.notes) {
         log.info(line);
     }
+    state_warnings.iter().for_each(|line| log.warn(line));
     if let Some(stale) = lock.stale() {
         log.info(&format!("took over the lock file of process {stale}, which is gone"));
     }
     watch::install_hook();
-    let code = serve(options, backend, control, log.clone(), readiness)?;
+    let code = serve(options, leases, backend, control, log.clone(), readiness)?;
     log.close();
     drop(lock);
     Ok(code)
@@ -213,8 +219,15 @@ fn thresholds(options: &PlutoOptions) -> Thresholds {
     Thresholds { cookies, most_half_open: options.max_halfopen_ike }
 }
 
+fn dns_setup(options: &PlutoOptions) -> DnsSetup {
+    let rundir = options.rundir.clone();
+    let left_behind = dns::left_behind(&rundir, dns::RESOLV_CONF.as_ref());
+    DnsSetup { resolver: options.dns_resolver.name().into(), rundir, left_behind }
+}
+
 fn serve(
     options: &PlutoOptions,
+    leases: PathBuf,
     backend: pluto_kernel::Backend,
     control: ControlSocket,
     log: Log,
@@ -246,6 +259,7 @@ fn serve(
             resolver: Box::new(pluto_dns::HickoryResolver::system()),
             runner: Rc::new(pluto_updown::Shell),
             updown_limit: options.updown_timeout,
+            dns_setup: dns_setup(options),
             transport: Rc::clone(&sockets) as Rc<dyn crate::shell::Transport>,
             sockets: Some(sockets),
             entropy: Box::new(SystemEntropy),
@@ -258,7 +272,7 @@ fn serve(
                 ike_port: options.ikeport,
                 nat_port: options.natikeport,
                 keep_alive: options.keep_alive,
-                leases: Some(options.rundir.join("leases.json")),
+                leases: Some(leases),
             },
             faults: crate::faults::Faults::default(),
         });

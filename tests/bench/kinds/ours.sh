@@ -48,7 +48,7 @@ ours_prepare() { OURS_PLUTO_X=--use-none; : >"$W/$1/connection"; }
 ours_run() { # it listens when whack says so
   onx "$1" ${OURS_ENV:+env $OURS_ENV} /srv/listening /srv/ms "$RIP" \
     -r "Pluto initialized" "$PLUTO_BIN_DIR/whack --rundir /run/pluto --listen" -- \
-    "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir /run/pluto --secretsfile /etc/ipsec.secrets ${OURS_PLUTO_X:-}
+    "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir /run/pluto --statedir /run/pluto --secretsfile /etc/ipsec.secrets ${OURS_PLUTO_X:-}
 }
 ours_responder() {
   OURS_PLUTO_X=--use-none

@@ -26,6 +26,7 @@ ours_conf() { # whack's words go to a file, one a line, for ours_up
 whack() { local h=$1; shift; on "$h" timeout "${WHACK_T:-30}" "$PLUTO_BIN_DIR/whack" --rundir "$(ours_rundir "$h")" "$@"; }
 ours_start() { # the daemon alone, until it answers
   (onx "$1" env ${OURS_ENV:-A=b} "$PLUTO_BIN_DIR/pluto" --nofork --stderrlog --rundir "$(ours_rundir "$1")" \
+    --statedir "$(ours_rundir "$1")" \
     --secretsfile "$(ours_secrets "$1")" $(of "$1" OURS_PLUTO_X)) >>"$W/$1.log" 2>&1 </dev/null &
   DAEMON[$1]=$!
   until on "$1" test -S "$(ours_rundir "$1")/pluto.ctl" && whack "$1" --status >"$W/$1.status" 2>&1; do

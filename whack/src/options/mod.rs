@@ -5,6 +5,8 @@
 //! as `getopt_long` does.
 
 pub mod getopt;
+#[cfg(test)]
+pub(crate) mod manual;
 pub mod value;
 
 pub use getopt::{Complaint, Found, Opt, Reader, Takes};

@@ -10,7 +10,7 @@ use crate::options::getopt::{self, Complaint, Found, ReadFile, Reader, Word};
 use crate::options::value;
 use crate::report::SetupFacts;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use table::Key;
 
@@ -41,6 +41,9 @@ pub struct PlutoOptions {
     pub natikeport: u16,
     /// `--rundir` (or `--ctlbase`): control socket and pid file. Default `/run/pluto`.
     pub rundir: PathBuf,
+    /// `--statedir`: what outlives a reboot, the leases of address pools. Default
+    /// `/var/lib/ipsec` beside the default `rundir`, `rundir` beside another one.
+    pub statedir: Option<PathBuf>,
     /// `--ctlsocket`: the control socket elsewhere. Default `pluto.ctl` in `rundir`.
     pub ctlsocket: Option<PathBuf>,
     /// `--secretsfile`: a file or a glob(3) pattern. Default `/etc/ipsec.secrets`.
@@ -78,6 +81,8 @@ pub struct PlutoOptions {
     pub esp_workers: usize,
     /// `--updown-timeout`: when a script is killed. Default 30 s.
     pub updown_timeout: Duration,
+    /// `--dns-resolver`: what updown tells of DNS servers that a peer gives us. Default file.
+    pub dns_resolver: DnsResolver,
     /// `--ikev1-drop` (default) or `--ikev1-reject`: what becomes of IKEv1 packets.
     pub ikev1_policy: Ikev1Policy,
     /// `--vendorid`: text of our Vendor ID; none for the built-in one.
@@ -145,6 +150,37 @@ impl KernelChoice {
     }
 }
 
+/// What is told of DNS servers that a peer gives us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DnsResolver {
+    /// /etc/resolv.conf.
+    File,
+    /// systemd-resolved, by resolvectl.
+    Systemd,
+    /// A local unbound, by unbound-control.
+    Unbound,
+}
+
+impl DnsResolver {
+    /// Its name in options and listings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Systemd => "systemd",
+            Self::Unbound => "unbound",
+        }
+    }
+
+    /// The resolver of this name, in any case.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        [Self::File, Self::Systemd, Self::Unbound]
+            .into_iter()
+            .find(|resolver| resolver.name().eq_ignore_ascii_case(name))
+    }
+}
+
 /// What becomes of IKEv1 packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ikev1Policy {
@@ -169,6 +205,7 @@ impl Default for PlutoOptions {
             ikeport: 500,
             natikeport: 4500,
             rundir: crate::DEFAULT_RUNDIR.into(),
+            statedir: None,
             ctlsocket: None,
             secretsfile: "/etc/ipsec.secrets".into(),
             ipsecdir: "/etc/ipsec.d".into(),
@@ -187,6 +224,7 @@ impl Default for PlutoOptions {
             tun_fd: None,
             esp_workers: 0,
             updown_timeout: Duration::from_secs(30),
+            dns_resolver: DnsResolver::File,
             ikev1_policy: Ikev1Policy::Drop,
             vendorid: None,
             debug: DebugSet::NONE,
@@ -262,6 +300,19 @@ impl PlutoOptions {
         self.ctlsocket.clone().unwrap_or_else(|| self.rundir.join(crate::CONTROL_SOCKET))
     }
 
+    /// Where what outlives a reboot is. A daemon with a `rundir` of its own keeps that there,
+    /// too, unless told otherwise: several daemons share nothing by accident.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        match &self.statedir {
+            Some(dir) => dir.clone(),
+            None if self.rundir.as_path() == Path::new(crate::DEFAULT_RUNDIR) => {
+                crate::DEFAULT_STATEDIR.into()
+            }
+            None => self.rundir.clone(),
+        }
+    }
+
     /// Where the lock file with the process id is.
     #[must_use]
     pub fn pid_file(&self) -> PathBuf {
@@ -299,6 +350,7 @@ impl PlutoOptions {
             ike_socket_errqueue: self.ike_socket_errqueue,
             listen: self.listen.map(|address| address.to_string()),
             debug: self.debug.to_string(),
+            dns_resolver: self.dns_resolver.name().to_owned(),
             ..SetupFacts::default()
         }
     }
@@ -324,6 +376,7 @@ impl PlutoOptions {
             Key::Ikeport => self.ikeport = port(text)?,
             Key::Natikeport => self.natikeport = port(text)?,
             Key::Rundir => self.rundir = text.into(),
+            Key::Statedir => self.statedir = Some(text.into()),
             Key::Ctlsocket => self.ctlsocket = Some(text.into()),
             Key::Secretsfile => self.secretsfile = text.to_owned(),
             Key::Ipsecdir => self.ipsecdir = text.into(),
@@ -344,6 +397,10 @@ impl PlutoOptions {
                     .collect();
             }
             Key::UpdownTimeout => self.updown_timeout = value::duration_within(text, 1..=3600)?,
+            Key::DnsResolver => {
+                self.dns_resolver = DnsResolver::by_name(text)
+                    .ok_or("should be one of file, systemd, unbound".to_owned())?;
+            }
             Key::ExpireShuntInterval => {
                 self.expire_shunt_interval = value::duration_within(text, 1..=1000)?;
             }

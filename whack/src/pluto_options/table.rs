@@ -31,6 +31,7 @@ pub(super) enum Key {
     Ikeport,
     Natikeport,
     Rundir,
+    Statedir,
     Ctlsocket,
     Secretsfile,
     Ipsecdir,
@@ -55,6 +56,7 @@ pub(super) enum Key {
     UseNone,
     Protostack,
     UpdownTimeout,
+    DnsResolver,
     Ikev1Drop,
     Ikev1Reject,
     Vendorid,
@@ -94,6 +96,7 @@ pub(super) const TABLE: &[Opt<Key>] = &[
     // Places.
     Opt::new("rundir", DIR, Key::Rundir, "control socket and pid file (/run/pluto)"),
     Opt::alias("ctlbase", DIR, Key::Rundir),
+    Opt::new("statedir", DIR, Key::Statedir, "leases (/var/lib/ipsec, or another rundir)"),
     Opt::new("ctlsocket", FILE, Key::Ctlsocket, "control socket (rundir/pluto.ctl)"),
     Opt::new("secretsfile", Value("pattern"), Key::Secretsfile, "secrets (/etc/ipsec.secrets)"),
     Opt::new("ipsecdir", DIR, Key::Ipsecdir, "policies and certificates (/etc/ipsec.d)"),
@@ -157,6 +160,12 @@ pub(super) const TABLE: &[Opt<Key>] = &[
     ),
     Opt::unsupported("nflog-all", NUMBER, Key::Unsupported, "NFLOG"),
     Opt::new("updown-timeout", DURATION, Key::UpdownTimeout, "when a script is killed (30s)"),
+    Opt::new(
+        "dns-resolver",
+        Value("file|systemd|unbound"),
+        Key::DnsResolver,
+        "what is told of DNS servers that a peer gives us (file)",
+    ),
     // Peers.
     Opt::new("uniqueids", YN, Key::Uniqueids, "a peer's new IKE SA replaces its old one (yes)"),
     Opt::new(

@@ -42,6 +42,7 @@ fn each_option_sets_what_it_says() {
     check("--listen 2001:db8::1", &|o| o.listen == "2001:db8::1".parse().ok());
     check("--ikeport 501 --natikeport=4501", &|o| (o.ikeport, o.natikeport) == (501, 4501));
     check("--ctlbase /x", &|o| o.control_socket() == *"/x/pluto.ctl");
+    check("--rundir /x --statedir /z", &|o| o.state_dir() == *"/z");
     check("--rundir /x --ctlsocket /y", &|o| o.control_socket() == *"/y");
     check("--secretsfile /s/*", &|o| o.secretsfile == "/s/*");
     check("--nhelpers 0", &|o| o.nhelpers == Some(0));
@@ -60,6 +61,8 @@ fn each_option_sets_what_it_says() {
     });
     check("--tun-fd 7", &|o| o.tun_fd == Some(7));
     check("--updown-timeout 5s", &|o| o.updown_timeout == Duration::from_secs(5));
+    check("--dns-resolver systemd", &|o| o.dns_resolver == DnsResolver::Systemd);
+    check("--dns-resolver=Unbound", &|o| o.facts().dns_resolver == "unbound");
     check("--expire-shunt-interval 1", &|o| o.expire_shunt_interval == Duration::from_secs(1));
     check("--ikev1-reject", &|o| o.ikev1_policy == Ikev1Policy::Reject);
     check("--debug base --debug crypt,no-routing", &|o| o.debug.to_string() == "base+crypt");
@@ -70,6 +73,15 @@ fn each_option_sets_what_it_says() {
     check("--optionsfrom options", &|o| {
         o.nofork && o.ikeport == 501 && o.secretsfile == "/etc/a b/*.secrets"
     });
+}
+
+#[test]
+fn only_the_default_rundir_leaves_state_elsewhere() {
+    assert_eq!(options("").state_dir(), PathBuf::from("/var/lib/ipsec"));
+    assert_eq!(options("--rundir /run/pluto").state_dir(), PathBuf::from("/var/lib/ipsec"));
+    assert_eq!(options("--rundir /run/pluto/").state_dir(), PathBuf::from("/var/lib/ipsec"));
+    assert_eq!(options("--rundir /x").state_dir(), PathBuf::from("/x"));
+    assert_eq!(options("--statedir /run/pluto").state_dir(), PathBuf::from("/run/pluto"));
 }
 
 #[test]
@@ -91,6 +103,10 @@ fn wrong_values_are_refused_by_option() {
         (
             "--expire-shunt-interval 1001",
             "ERROR: option --expire-shunt-interval '1001' invalid, should be from 1s to 1000s",
+        ),
+        (
+            "--dns-resolver dnsmasq",
+            "ERROR: option --dns-resolver 'dnsmasq' invalid, should be one of file, systemd, unbound",
         ),
         ("--debug x", "ERROR: option --debug 'x' invalid, unknown debug class \"x\""),
         ("--config /c", "ERROR: option --config (reading ipsec.conf), not supported yet"),
@@ -148,4 +164,25 @@ fn help_and_version_are_printed() {
     assert!(print("--help").contains("--secretsfile <pattern>"));
     assert_eq!(print("--version"), format!("pluto {}\n", crate::VERSION));
     assert_eq!(parse("--selftest").unwrap().command, PlutoCommand::Selftest);
+}
+
+#[test]
+fn the_man_page_has_every_option() {
+    use crate::options::manual;
+    let remark = |opt: &crate::options::Opt<Key>| match opt.key {
+        Key::NoEffect => Some("without effect here"),
+        Key::Off | Key::OffWord => Some("not supported yet: only no"),
+        // The daemon shows them in listings at most.
+        Key::Logip
+        | Key::ListenUdp
+        | Key::Ipsecdir
+        | Key::Dumpdir
+        | Key::VirtualPrivate
+        | Key::ExpireShuntInterval
+        | Key::IkeSocketErrqueue
+        | Key::Vendorid
+        | Key::Ikev1Reject => Some("accepted, without effect yet"),
+        _ => None,
+    };
+    manual::check("pluto.8", &manual::options(table::TABLE, remark));
 }

@@ -418,3 +418,56 @@ fn no_option_is_in_the_table_twice() {
     names.dedup();
     assert_eq!(names.len(), all);
 }
+
+#[test]
+fn the_man_page_has_every_option() {
+    use crate::options::{Opt, manual};
+    use pluto_connections::keywords::{Scope, keyword};
+    let known = |scope, name| keyword(scope, name).is_some_and(|keyword| keyword.is_supported());
+    let supported = |opt: &Opt<Key>| match opt.key {
+        Key::ConnSet("keyexchange", value) => value == "ikev2",
+        Key::Authby(word) => ["secret", "null", "never"].contains(&word),
+        Key::Conn(name) | Key::ConnSet(name, _) => known(Scope::Connection, name),
+        Key::End(name) | Key::EndSet(name, _) => known(Scope::End, name),
+        Key::Command(command) => is_carried_out(command),
+        Key::OppoProto | Key::OppoSport | Key::OppoDport | Key::OppoLabel | Key::OppoReqid => false,
+        Key::KeepKeys | Key::PubkeyRsa | Key::Xauthpass | Key::RedirectTo => false,
+        Key::Username | Key::TunnelIpv4 | Key::TunnelIpv6 => false,
+        _ => true,
+    };
+    let remark = |opt: &Opt<Key>| (!supported(opt)).then_some("not supported yet");
+    let parts = table::PARTS.iter().map(|(heading, part)| {
+        format!(".SS Options of {}\n{}", manual::roff(heading), manual::options(part, remark))
+    });
+    manual::check("whack.8", &parts.collect::<String>());
+}
+
+/// Whether the daemon does more than to say that it cannot.
+fn is_carried_out(command: Command) -> bool {
+    use Command as C;
+    !matches!(
+        command,
+        C::Suspend
+            | C::DeleteId
+            | C::DeleteUser
+            | C::OppoHere
+            | C::OppoThere
+            | C::KeyId
+            | C::IkeSocketBufsize
+            | C::IkeSocketErrqueue
+            | C::Redirect
+            | C::GlobalRedirect
+            | C::GlobalRedirectTo
+            | C::Ddns
+            | C::RereadCerts
+            | C::FetchCrls
+            | C::PurgeOcsp
+            | C::Listing(
+                Listing::ListPubkeys
+                    | Listing::CheckPubkeys
+                    | Listing::ListCerts
+                    | Listing::ListCaCerts
+                    | Listing::ListCrls
+            )
+    )
+}
