@@ -235,6 +235,9 @@ impl IkeSaActor {
                 let request = Request::ReplacedBy { ike: self.serial, children };
                 self.tell(OrderSa { serial, request });
             }
+            Output::PeerFound { successor: serial, moved: (from, to) } => {
+                self.tell(OrderSa { serial, request: Request::PeerFound(from, to) });
+            }
             Output::Farewell(farewell) => {
                 let now = self.shell.clock.now();
                 self.shell.demux.borrow_mut().farewells.keep(now, farewell);
@@ -406,8 +409,7 @@ async fn last_heard(
         let counters = kernel.send(pluto_messages::ReadCounters(child.0)).await;
         last = crate::kernel::judge(counters).map_or(last, |counters| last.max(counters.last_in));
     }
-    let now = crate::clock::wall_clock();
-    (last != 0).then(|| now.saturating_sub(Duration::from_secs(last)))
+    crate::clock::ago(crate::clock::wall_clock(), last)
 }
 
 /// An input, for debug lines.

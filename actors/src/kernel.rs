@@ -5,7 +5,7 @@ use crate::log::Log;
 use crate::platform::{Described, register};
 use crate::service::{Factory, Service};
 use actix::{Actor, ActorFuture, AsyncContext, Context, Handler, MailboxError, Recipient};
-use pluto_connections::Selector;
+use pluto_connections::{Selector, SelectorPart, policy_pairs};
 use pluto_kernel::esp::EspEvents;
 use pluto_kernel::{
     Counters, Events, Kernel, KernelError, KernelEvent, SaKeys, SaPairSpec, Traffic, TrafficPair,
@@ -18,7 +18,6 @@ use pluto_messages::{
 };
 use pluto_states::{ChildInstall, Instant, KernelFault};
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -310,8 +309,6 @@ pub fn sa_pair_spec(install: &ChildInstall) -> SaPairSpec {
         integ: install.integ,
         integ_key: integ_key.clone(),
     };
-    let soft = |hard: u64| if hard == u64::MAX { hard } else { hard / 2 };
-    let life = &policy.lifetimes;
     SaPairSpec {
         child: install.child.0,
         connection: policy.connection.0,
@@ -328,8 +325,8 @@ pub fn sa_pair_spec(install: &ChildInstall) -> SaPairSpec {
         replay_window: policy.replay_window,
         reqid: policy.reqid,
         traffic: traffic_pairs(&install.local_ts, &install.remote_ts, policy.priority),
-        bytes: (soft(life.max_bytes), life.max_bytes),
-        packets: (soft(life.max_packets), life.max_packets),
+        bytes: (install.bytes.soft, install.bytes.hard),
+        packets: (install.packets.soft, install.packets.hard),
         mark_in: policy.mark_in,
         mark_out: policy.mark_out,
         if_id: policy.if_id,
@@ -340,24 +337,22 @@ pub fn sa_pair_spec(install: &ChildInstall) -> SaPairSpec {
     }
 }
 
-/// Selectors as the kernel's policies say them: every prefix of ours with every prefix of
-/// the peer's.
+/// Selectors as the kernel's policies say them ([`policy_pairs`]). How many those of a Child SA
+/// may make is seen to when it is negotiated.
 #[must_use]
 pub fn traffic_pairs(local: &[Selector], remote: &[Selector], priority: u32) -> Vec<TrafficPair> {
-    let locals: Vec<Traffic> = local.iter().flat_map(traffic).collect();
-    let remotes: Vec<Traffic> = remote.iter().flat_map(traffic).collect();
-    let mut pairs = Vec::new();
-    for local in &locals {
-        for remote in remotes.iter().filter(|remote| same_family(local.network, remote.network)) {
-            let priority = if priority == 0 { computed_priority(local, remote) } else { priority };
-            pairs.push(TrafficPair { local: *local, remote: *remote, priority });
-        }
-    }
-    pairs
-}
-
-fn same_family(a: IpAddr, b: IpAddr) -> bool {
-    a.is_ipv4() == b.is_ipv4()
+    let side = |SelectorPart { network, prefix, protocol, port }| Traffic {
+        network,
+        prefix,
+        protocol,
+        port,
+    };
+    let pair = |(local, remote)| {
+        let (local, remote) = (side(local), side(remote));
+        let priority = if priority == 0 { computed_priority(&local, &remote) } else { priority };
+        TrafficPair { local, remote, priority }
+    };
+    policy_pairs(local, remote).into_iter().map(pair).collect()
 }
 
 /// libreswan's formula (reference: algorithms, 9): smaller is preferred.
@@ -371,41 +366,6 @@ fn computed_priority(local: &Traffic, remote: &Traffic) -> u32 {
         | (shortness(local.prefix) << 9)
         | (shortness(remote.prefix) << 1)
         | 1
-}
-
-fn traffic(selector: &Selector) -> Vec<Traffic> {
-    let ports = port_masks(selector.start_port, selector.end_port);
-    let prefixes = selector.addresses.prefixes();
-    prefixes
-        .iter()
-        .flat_map(|&(network, prefix)| {
-            ports.iter().map(move |&port| Traffic {
-                network,
-                prefix,
-                protocol: selector.protocol,
-                port,
-            })
-        })
-        .collect()
-}
-
-/// The fewest (port, mask) pairs that make up the range.
-fn port_masks(start: u16, end: u16) -> Vec<(u16, u16)> {
-    if start == 0 && end == u16::MAX || start > end {
-        return vec![(0, 0)];
-    }
-    let mut masks = Vec::new();
-    let (mut next, last) = (u32::from(start), u32::from(end));
-    while next <= last {
-        let mut size = 1_u32;
-        while next % (size * 2) == 0 && next + size * 2 - 1 <= last {
-            size *= 2;
-        }
-        let port = u16::try_from(next).unwrap_or(u16::MAX);
-        masks.push((port, !u16::try_from(size - 1).unwrap_or(0)));
-        next += size;
-    }
-    masks
 }
 
 #[cfg(test)]

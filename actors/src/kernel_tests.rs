@@ -1,6 +1,6 @@
 //! What the kernel actor does of itself, by virtual time.
 
-use super::{KernelActor, REPLACED_LINGERS, port_masks};
+use super::{KernelActor, REPLACED_LINGERS};
 use crate::log::Log;
 use crate::watch;
 use actix::{Actor, Context, Handler};
@@ -55,15 +55,4 @@ fn each_replaced_child_sa_goes_when_its_own_time_has_come() {
         tokio::time::sleep(REPLACED_LINGERS + Duration::from_millis(10)).await;
         assert_eq!(removed(), 5);
     });
-}
-
-#[test]
-fn ports_become_masks() {
-    assert_eq!(port_masks(0, 65535), [(0, 0)]);
-    assert_eq!(port_masks(80, 80), [(80, 0xffff)]);
-    assert_eq!(
-        port_masks(1024, 65535).iter().map(|&(_, m)| u32::from(!m) + 1).sum::<u32>(),
-        65536 - 1024
-    );
-    assert_eq!(port_masks(1, 3), [(1, 0xffff), (2, 0xfffe)]);
 }

@@ -2,7 +2,7 @@
 //! them. Instances share the configuration of their template.
 
 use crate::end::{End, Family, Host};
-use crate::keywords::Draft;
+use crate::keywords::{Draft, Scope, keyword};
 use crate::proposal::{ChildProposals, IkeProposals};
 use crate::settings::{AuthbyWord, ConnectionType, Esn, Settings};
 use crate::{Authby, ConnectionSpec, Lifetimes, Retransmit, Selector, Side, SpecError};
@@ -58,6 +58,8 @@ impl Config {
         check_auth(&draft, spec)?;
         check_traffic(&draft, spec)?;
         crate::configuration::check(&draft, spec)?;
+        check_narrowing(&draft, spec)?;
+        check_rekey_pfs(&draft, spec)?;
         settle(&mut draft, spec)?;
         Self::finish(draft, spec)
     }
@@ -68,7 +70,7 @@ impl Config {
         // RFC 4303, 3.3.3: without anti-replay there are no extended sequence numbers.
         let esn = if settings.replay_window == 0 { Esn::No } else { settings.esn };
         let text = if protocol == ProtocolId::AH { draft.ah } else { draft.esp };
-        let child_key = ChildKey { protocol, pfs: settings.pfs, esn, text };
+        let child_key = ChildKey { protocol, pfs: settings.pfs.is_proposed(), esn, text };
         let ike = ike_proposals(draft.ike.as_deref())?;
         let child = child_proposals(&child_key)?;
         Ok(Self {
@@ -141,7 +143,8 @@ impl Config {
     pub(crate) fn retransmit(&self) -> Retransmit {
         Retransmit {
             interval: self.settings.retransmit_interval,
-            timeout: self.settings.retransmit_timeout,
+            timeout: self.settings.retransmit_timeout(),
+            configured: self.settings.retransmit_timeout.is_some(),
         }
     }
 }
@@ -364,6 +367,11 @@ fn check_traffic(draft: &Draft, spec: &ConnectionSpec) -> Result<(), SpecError> 
         return Err(SpecError::conflict("tfc", &option(spec, "tfc"), why));
     }
     if s.kind == ConnectionType::Transport {
+        if s.mobike {
+            // RFC 4555, 1.2: only the outer addresses of tunnels move.
+            let why = "needs type=tunnel";
+            return Err(SpecError::conflict("mobike", &option(spec, "mobike"), why));
+        }
         for (side, end, told_end) in
             [("left", &draft.left, &spec.left), ("right", &draft.right, &spec.right)]
         {
@@ -374,6 +382,35 @@ fn check_traffic(draft: &Draft, spec: &ConnectionSpec) -> Result<(), SpecError> 
                 return Err(SpecError::conflict(&format!("{side}subnet"), &value, why));
             }
         }
+    }
+    Ok(())
+}
+
+/// Whoever gets an address asks for everything and is narrowed to that address.
+fn check_narrowing(draft: &Draft, spec: &ConnectionSpec) -> Result<(), SpecError> {
+    let said = |name: &&String| {
+        keyword(Scope::Connection, name).is_some_and(|keyword| keyword.name == "narrowing")
+    };
+    let Some(said) = spec.options.keys().find(said).filter(|_| !draft.settings.narrowing) else {
+        return Ok(());
+    };
+    for (side, end, told_end) in
+        [("left", &draft.left, &spec.left), ("right", &draft.right, &spec.right)]
+    {
+        if !end.address_pool.is_empty() {
+            let why = format!("conflicts with {side}addresspool={}", told(told_end, "addresspool"));
+            return Err(SpecError::conflict(said, &option(spec, said), why));
+        }
+    }
+    Ok(())
+}
+
+/// What is accepted of peers that rekey their own way.
+fn check_rekey_pfs(draft: &Draft, spec: &ConnectionSpec) -> Result<(), SpecError> {
+    if draft.settings.ms_dh_downgrade && draft.settings.pfs_rekey_workaround {
+        let keyword = "pfs-rekey-workaround";
+        let why = "excludes ms-dh-downgrade=yes";
+        return Err(SpecError::conflict(keyword, &option(spec, keyword), why));
     }
     Ok(())
 }
@@ -396,7 +433,8 @@ fn settle(draft: &mut Draft, spec: &ConnectionSpec) -> Result<(), SpecError> {
         draft.warnings.push("dpdtimeout= is for IKEv1; retransmit-timeout= counts".to_owned());
     }
     if s.fragmentation == crate::Fragmentation::Force {
-        draft.warnings.push("fragmentation=force is for IKEv1; it means yes".to_owned());
+        let warning = "fragmentation=force: as yes, but with the smallest fragments from the start";
+        draft.warnings.push(warning.to_owned());
     }
     if s.replay_window == 0 && s.esn == Esn::Yes {
         let why = "replay-window=0 switches extended sequence numbers off";

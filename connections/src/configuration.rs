@@ -6,7 +6,7 @@ use crate::connection::Connection;
 use crate::end::End;
 use crate::keywords::Draft;
 use crate::{
-    AddressRange, ConnectionSpec, ConnectionType, Family, PoolRange, Selector, Side, SpecError,
+    AddressRange, ConnectionSpec, ConnectionType, Family, Id, PoolRange, Selector, Side, SpecError,
 };
 use std::net::IpAddr;
 
@@ -127,6 +127,14 @@ impl Connection {
     pub fn configured_pool(&self) -> &[PoolRange] {
         let ends = crate::config::SIDES.map(|side| &*self.config.end(side).address_pool);
         ends.into_iter().find(|pool| !pool.is_empty()).unwrap_or_default()
+    }
+
+    /// Who a peer's address is leased to, and kept for while it is away: its identity; with
+    /// `share-lease=no` nobody in particular, so that each IKE SA of an identity is given
+    /// another one, which is anybody's afterwards.
+    #[must_use]
+    pub fn lessee<'a>(&self, identity: &'a Id) -> &'a Id {
+        if self.config.settings.share_lease { identity } else { &Id::Null }
     }
 
     /// The addresses that the peer has from us.
@@ -251,6 +259,17 @@ mod tests {
         let implied = at("192.0.2.1", &[("rightmodecfgserver", "yes")]);
         assert_eq!(implied.config_role(), Some(ConfigRole::Client));
         assert_eq!(at("192.0.2.1", &[]).config_role(), None);
+    }
+
+    #[test]
+    fn without_share_lease_an_address_is_leased_to_nobody_in_particular() {
+        let pool = ("rightaddresspool", "10.9.0.0/24");
+        let identity = Id::Fqdn("road".into());
+        for (said, lessee) in [("yes", &identity), ("no", &Id::Null)] {
+            let server = at("192.0.2.1", &[pool, ("share-lease", said)]);
+            assert_eq!(server.lessee(&identity), lessee);
+        }
+        assert_eq!(at("192.0.2.1", &[pool]).lessee(&identity), &identity);
     }
 
     #[test]

@@ -394,6 +394,7 @@ impl Connection {
             // A port of %any is whichever the peer chooses.
             narrowing: s.narrowing || self.config.ends.iter().any(crate::end::End::port_wildcard),
             pfs: s.pfs,
+            rekey_pfs: s.rekey_pfs(),
             lifetimes: self.config.child_lifetimes(),
             replay_window: s.replay_window,
             reqid: self.reqid,

@@ -25,6 +25,7 @@ pub mod revival;
 pub mod routing;
 mod secrets;
 mod selector;
+mod selector_policies;
 mod serial;
 mod serials;
 mod settings;
@@ -47,11 +48,12 @@ pub use instantiate::InUse;
 pub use orient::{LocalAddress, Orientation, Side};
 pub use policy::{
     Authby, ChildPolicy, Encapsulation, Fragmentation, IkePolicy, IpsecMode, Lifetimes, NAT_PORT,
-    Retransmit,
+    Pfs, RekeyPfs, Retransmit,
 };
 pub use routing::Routing;
 pub use secrets::{SecretFiles, SecretKind, Secrets, SecretsError};
-pub use selector::{AddressRange, Selector, SelectorError, narrow};
+pub use selector::{AddressRange, Selector, SelectorError, narrow, without_subsets};
+pub use selector_policies::{SelectorPart, count_policy_pairs, policy_pairs};
 pub use serial::{ConnectionSerial, SerialNo};
 pub use settings::{Auto, ConnectionType, EnableTcp, Shunt};
 pub use spd::{SpdEntry, policy_priority, prefix_length, selector_pairs};

@@ -58,6 +58,9 @@ pub struct Retransmit {
     pub interval: Duration,
     /// Total time. libreswan: 30 s (the manual says 60).
     pub timeout: Duration,
+    /// `retransmit-timeout=` was said: then it counts, even where more would be usual
+    /// (RFC 4555, 3.11).
+    pub configured: bool,
 }
 
 /// Lifetimes of one kind of SA.
@@ -75,6 +78,45 @@ pub struct Lifetimes {
     pub max_packets: u64,
     /// `rekey=`: whether we begin a replacement at all.
     pub rekey: bool,
+}
+
+/// `pfs=`: whether a Child SA that CREATE_CHILD_SA makes has a key exchange of its own
+/// (RFC 7296, 1.3.1).
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+pub enum Pfs {
+    /// Nothing was said: we propose one, and prefer one; a peer whose request has none (macOS
+    /// rekeys like that) gets its Child SA nevertheless.
+    #[default]
+    Preferred,
+    /// `pfs=yes`: as before, and no Child SA without it.
+    Required,
+    /// `pfs=no`: we propose none; a peer that does gets it.
+    No,
+}
+
+impl Pfs {
+    /// Whether our own requests have one.
+    #[must_use]
+    pub fn is_proposed(self) -> bool {
+        self != Self::No
+    }
+}
+
+/// What a responder accepts beyond `pfs=` when the peer rekeys a Child SA.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+pub enum RekeyPfs {
+    /// Nothing.
+    #[default]
+    Same,
+    /// `ms-dh-downgrade=yes`: any method that we have, and none, where the peer proposes
+    /// nothing better.
+    Weaker,
+    /// `pfs-rekey-workaround=yes`: what the peer's request has, whatever we prefer.
+    AsProposed,
 }
 
 /// What an IKE SA needs to know of its connection.
@@ -144,7 +186,9 @@ pub struct ChildPolicy {
     /// whose selectors equal or lie within what was offered needs no narrowing.)
     pub narrowing: bool,
     /// `pfs=`.
-    pub pfs: bool,
+    pub pfs: Pfs,
+    /// `ms-dh-downgrade=`, `pfs-rekey-workaround=`.
+    pub rekey_pfs: RekeyPfs,
     /// Lifetimes of the Child SA.
     pub lifetimes: Lifetimes,
     /// `replay-window=` in packets; 0 is off.

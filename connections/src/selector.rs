@@ -38,7 +38,7 @@ fn family_bits(address: IpAddr) -> u32 {
 }
 
 /// `2^bits - 1`.
-fn low_mask(bits: u32) -> u128 {
+pub(crate) fn low_mask(bits: u32) -> u128 {
     1_u128.checked_shl(bits).map_or(u128::MAX, |power| power.wrapping_sub(1))
 }
 
@@ -106,22 +106,33 @@ impl AddressRange {
     #[must_use]
     pub fn prefixes(&self) -> Vec<(IpAddr, u8)> {
         let bits = family_bits(self.start);
-        let (mut first, last) = (number(self.start), number(self.end));
-        let mut found = Vec::new();
-        loop {
-            // As many host bits as the alignment of `first` and the room up to `last` allow.
-            let mut host = first.trailing_zeros().min(bits);
-            while host > 0 && low_mask(host) > last.wrapping_sub(first) {
-                host = host.saturating_sub(1);
-            }
+        let prefix = |(first, host): (u128, u32)| {
             let length = u8::try_from(bits.saturating_sub(host)).unwrap_or(0);
-            found.push((address(first, self.start), length));
-            match (first | low_mask(host)).checked_add(1) {
-                Some(next) if next <= last => first = next,
-                _ => return found,
-            }
-        }
+            (address(first, self.start), length)
+        };
+        self.blocks().map(prefix).collect()
     }
+
+    /// The blocks that [`AddressRange::prefixes`] are made of.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = (u128, u32)> + use<> {
+        blocks(number(self.start), number(self.end), family_bits(self.start))
+    }
+}
+
+/// The fewest blocks of `2^n` numbers, each at a multiple of its size, that make up `first` to
+/// `last` of numbers with so many bits, in order: where each begins, and its `n`.
+pub(crate) fn blocks(first: u128, last: u128, bits: u32) -> impl Iterator<Item = (u128, u32)> {
+    let mut next = Some(first);
+    std::iter::from_fn(move || {
+        let first = next.filter(|first| *first <= last)?;
+        // As the alignment of `first` and the room up to `last` allow.
+        let mut size = first.trailing_zeros().min(bits);
+        while size > 0 && low_mask(size) > last.wrapping_sub(first) {
+            size = size.saturating_sub(1);
+        }
+        next = (first | low_mask(size)).checked_add(1);
+        Some((first, size))
+    })
 }
 
 impl fmt::Display for AddressRange {
@@ -294,6 +305,15 @@ impl Selector {
         self.intersection(other).is_some_and(|both| both == *other)
     }
 
+    /// Whether there can be traffic from one to the other: the address families are the same,
+    /// and the protocols are unless one of them is any.
+    #[must_use]
+    pub fn pairs_with(&self, other: &Self) -> bool {
+        let one_family = self.addresses.start.is_ipv4() == other.addresses.start.is_ipv4();
+        let protocols = (self.protocol, other.protocol);
+        one_family && (protocols.0 == protocols.1 || protocols.0 == 0 || protocols.1 == 0)
+    }
+
     /// Whether it has all ports.
     #[must_use]
     pub fn any_port(&self) -> bool {
@@ -407,14 +427,12 @@ impl fmt::Display for Selector {
 #[must_use]
 pub fn narrow(policy: &[Selector], offered: &[Selector]) -> Vec<Selector> {
     let mut narrowed: Vec<Selector> = Vec::new();
+    // What an offer says twice is looked at once.
+    let offered = without_subsets(offered);
     let pairs = offered.iter().flat_map(|wanted| policy.iter().map(move |own| (wanted, own)));
     for (wanted, own) in pairs {
         let Some(both) = wanted.intersection(own) else { continue };
-        if narrowed.iter().any(|kept| kept.contains(&both)) {
-            continue;
-        }
-        narrowed.retain(|kept| !both.contains(kept));
-        narrowed.push(both);
+        add(&mut narrowed, both);
         if narrowed.len() >= MAX_NARROWED {
             break;
         }
@@ -422,6 +440,22 @@ pub fn narrow(policy: &[Selector], offered: &[Selector]) -> Vec<Selector> {
     narrowed
 }
 
+/// The same traffic without duplicates, and without selectors that are within others, in
+/// order.
+#[must_use]
+pub fn without_subsets(selectors: &[Selector]) -> Vec<Selector> {
+    let mut kept = Vec::new();
+    selectors.iter().for_each(|one| add(&mut kept, *one));
+    kept
+}
+
+fn add(kept: &mut Vec<Selector>, one: Selector) {
+    if !kept.iter().any(|had| had.contains(&one)) {
+        kept.retain(|had| !one.contains(had));
+        kept.push(one);
+    }
+}
+
 #[cfg(test)]
 #[path = "selector_tests.rs"]
-mod tests;
+pub(crate) mod tests;

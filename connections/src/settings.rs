@@ -2,7 +2,7 @@
 //! host say the same, so the table of connections keeps equal settings once.
 
 use crate::end::Family;
-use crate::{Authby, Encapsulation, Fragmentation};
+use crate::{Authby, Encapsulation, Fragmentation, Pfs, RekeyPfs};
 use pluto_wire::numbers::ProtocolId;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -105,7 +105,9 @@ pub(crate) struct Settings {
     /// `authby=`; none: nothing was said. The outer option is for "never".
     pub(crate) authby: AuthbyWord,
     pub(crate) phase2: Option<ProtocolId>,
-    pub(crate) pfs: bool,
+    pub(crate) pfs: Pfs,
+    pub(crate) ms_dh_downgrade: bool,
+    pub(crate) pfs_rekey_workaround: bool,
     pub(crate) esn: Esn,
     pub(crate) narrowing: bool,
     pub(crate) ike_life: Duration,
@@ -117,7 +119,8 @@ pub(crate) struct Settings {
     pub(crate) rekey: bool,
     pub(crate) reauth: bool,
     pub(crate) replay_window: u32,
-    pub(crate) retransmit_timeout: Duration,
+    /// None: nothing was said, see [`Settings::retransmit_timeout`].
+    pub(crate) retransmit_timeout: Option<Duration>,
     pub(crate) retransmit_interval: Duration,
     pub(crate) dpd_delay: Duration,
     pub(crate) dpd_timeout: Duration,
@@ -152,6 +155,8 @@ pub(crate) struct Settings {
     /// `modecfgbanner=`.
     pub(crate) config_banner: Option<Box<str>>,
     pub(crate) ignore_peer_dns: bool,
+    /// `share-lease=`.
+    pub(crate) share_lease: bool,
 }
 
 /// `authby=`.
@@ -174,7 +179,9 @@ impl Default for Settings {
             family: None,
             authby: AuthbyWord::Unset,
             phase2: None,
-            pfs: true,
+            pfs: Pfs::Preferred,
+            ms_dh_downgrade: false,
+            pfs_rekey_workaround: false,
             esn: Esn::Either,
             narrowing: false,
             ike_life: Duration::from_secs(8 * 3_600),
@@ -186,7 +193,7 @@ impl Default for Settings {
             rekey: true,
             reauth: false,
             replay_window: 128,
-            retransmit_timeout: Duration::from_secs(30),
+            retransmit_timeout: None,
             retransmit_interval: Duration::from_millis(500),
             dpd_delay: Duration::ZERO,
             dpd_timeout: Duration::ZERO,
@@ -218,9 +225,13 @@ impl Default for Settings {
             config_domains: Box::default(),
             config_banner: None,
             ignore_peer_dns: false,
+            share_lease: true,
         }
     }
 }
+
+/// Of `retransmit-timeout=` where nothing was said: libreswan's.
+const RETRANSMIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// libreswan's limit of octets and packets where none is configured: none in practice.
 pub(crate) const NO_LIMIT: u64 = 1 << 63;
@@ -229,5 +240,21 @@ impl Settings {
     /// Whether IKE is ever spoken for it.
     pub(crate) fn never_negotiates(&self) -> bool {
         matches!(self.kind, ConnectionType::Passthrough | ConnectionType::Drop)
+    }
+
+    /// When a request is given up.
+    pub(crate) fn retransmit_timeout(&self) -> Duration {
+        self.retransmit_timeout.unwrap_or(RETRANSMIT_TIMEOUT)
+    }
+
+    /// What is accepted of a peer that rekeys; of the two keywords only one can be yes.
+    pub(crate) fn rekey_pfs(&self) -> RekeyPfs {
+        if self.ms_dh_downgrade {
+            RekeyPfs::Weaker
+        } else if self.pfs_rekey_workaround {
+            RekeyPfs::AsProposed
+        } else {
+            RekeyPfs::Same
+        }
     }
 }

@@ -228,7 +228,7 @@ impl Connection {
             rekey_fuzz_percent: s.rekey_fuzz,
             retransmit_interval_ms: u64::try_from(s.retransmit_interval.as_millis())
                 .unwrap_or(u64::MAX),
-            retransmit_timeout: s.retransmit_timeout.as_secs(),
+            retransmit_timeout: s.retransmit_timeout().as_secs(),
             dpd_delay: s.dpd_delay.as_secs(),
             dpd_timeout: s.dpd_timeout.as_secs(),
             initial_contact: s.initial_contact,
@@ -258,7 +258,7 @@ impl Connection {
                 .text
                 .as_ref()
                 .map(|_| self.config.child.to_string()),
-            pfs: s.pfs,
+            pfs: s.pfs.is_proposed(),
             debug: self.debug().map(str::to_owned),
             config_dns: s.config_dns.iter().map(ToString::to_string).collect(),
             config_domains: s.config_domains.iter().map(ToString::to_string).collect(),
@@ -269,6 +269,18 @@ impl Connection {
 
     fn selectors_of(&self, side: Side) -> Vec<crate::Selector> {
         self.config.end(side).selectors(self.address(side))
+    }
+
+    /// What an end is to the other one's configuration; a pool says it of both.
+    fn config_part(&self, side: Side) -> &'static str {
+        let (end, other) = (self.config.end(side), self.config.end(side.other()));
+        if end.config_server || !other.address_pool.is_empty() {
+            "server"
+        } else if end.config_client || !end.address_pool.is_empty() {
+            "client"
+        } else {
+            "none"
+        }
     }
 
     fn end_status(&self, side: Side) -> EndStatus {
@@ -297,12 +309,7 @@ impl Connection {
             source_ips: end.source_ips.iter().map(ToString::to_string).collect(),
             updown: end.updown.as_deref().map(str::to_owned),
             sendcert: end.send_cert.into(),
-            modecfg: match (end.config_server, end.config_client) {
-                (true, _) => "server",
-                (_, true) => "client",
-                _ => "none",
-            }
-            .into(),
+            modecfg: self.config_part(side).into(),
             address_pool: end.address_pool.iter().map(ToString::to_string).collect(),
         }
     }
@@ -331,7 +338,7 @@ fn policy_words(connection: &Connection, wishes: Wishes) -> impl Iterator<Item =
         ("AUTHENTICATE", !shunt && ah),
         ("TUNNEL", tunnel),
         ("TRANSPORT", s.kind == ConnectionType::Transport),
-        ("PFS", !shunt && s.pfs),
+        ("PFS", !shunt && s.pfs.is_proposed()),
         ("DECAP_DSCP", s.decap_dscp),
         ("DONT_ENCAP_DSCP", !s.encap_dscp),
         ("NOPMTUDISC", s.nopmtudisc),
@@ -347,6 +354,7 @@ fn policy_words(connection: &Connection, wishes: Wishes) -> impl Iterator<Item =
         ("MOBIKE", s.mobike),
         ("ESN_NO", !shunt && sn(SnId::SEQUENTIAL_32)),
         ("ESN_YES", !shunt && sn(SnId::SEQUENTIAL_64)),
+        ("IGNORE_PEER_DNS", s.ignore_peer_dns),
         ("PASS", s.kind == ConnectionType::Passthrough),
         ("DROP", s.kind == ConnectionType::Drop),
         ("NEGO_PASS", s.negotiation_shunt == Shunt::Pass),

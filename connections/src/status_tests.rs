@@ -26,9 +26,27 @@ fn the_policy_has_libreswans_tokens_in_its_order() {
         policy(&[("type", "passthrough"), ("authby", "never")]),
         "AUTH_NEVER+PASS+NEVER_NEGOTIATE"
     );
+    assert_eq!(
+        policy(&[("ignore-peer-dns", "yes"), ("mobike", "yes")]),
+        "IKEv2+PSK+ENCRYPT+TUNNEL+PFS+IKE_FRAG_ALLOW+MOBIKE+ESN_NO+ESN_YES+IGNORE_PEER_DNS"
+    );
     let up = Wishes { up: true, ..Wishes::default() };
     let policy = status(&[("authby", "null")], up).policy.join("+");
     assert_eq!(policy, "IKEv2+AUTH_NULL+ENCRYPT+TUNNEL+PFS+UP+IKE_FRAG_ALLOW+ESN_NO+ESN_YES");
+}
+
+#[test]
+fn a_pool_makes_its_end_the_client_and_the_other_one_the_server() {
+    let parts = |more: &[_]| {
+        let status = status(more, Wishes::default());
+        (status.local.modecfg.into_owned(), status.remote.modecfg.into_owned())
+    };
+    let of = |us: &str, them: &str| (us.to_owned(), them.to_owned());
+    assert_eq!(parts(&[]), of("none", "none"));
+    assert_eq!(parts(&[("rightaddresspool", "10.9.0.0/24")]), of("server", "client"));
+    assert_eq!(parts(&[("leftaddresspool", "10.9.0.0/24")]), of("client", "server"));
+    assert_eq!(parts(&[("leftmodecfgclient", "yes")]), of("client", "none"));
+    assert_eq!(parts(&[("rightmodecfgserver", "yes")]), of("none", "server"));
 }
 
 #[test]

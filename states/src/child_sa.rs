@@ -1,6 +1,6 @@
 //! A Child SA's life within its IKE SA.
 
-use crate::{ChildSpi, ChildUp, Instant};
+use crate::{ChildSpi, ChildUp, Instant, Limit};
 use pluto_connections::{ChildPolicy, SerialNo};
 use pluto_wire::numbers::ProtocolId;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub enum ChildState {
 pub struct ChildSa {
     /// Its serial number.
     pub serial: SerialNo,
+    /// What it is made by.
+    pub policy: Arc<ChildPolicy>,
     /// Where it is in its life.
     pub state: ChildState,
     /// Its facts, once it is established.
@@ -78,6 +80,7 @@ impl Child {
     pub(crate) fn summary(&self) -> ChildSa {
         ChildSa {
             serial: self.serial,
+            policy: Arc::clone(&self.policy),
             state: self.state,
             up: self.up.clone(),
             deadlines: self.life.listed(),
@@ -92,6 +95,32 @@ pub(crate) struct Life {
     pub(crate) rekey: Option<Instant>,
     /// When it ends.
     pub(crate) end: Option<Instant>,
+}
+
+impl Limit {
+    /// From one of a policy's limits. Both ends count the same packets, so the soft limits are
+    /// apart: the responder's is half of the hard one, the initiator's a quarter, which up to
+    /// `fuzz` (0 to 1000 per mille) of the fuzz percentage of an eighth is added to. However
+    /// large the percentage, an eighth is left in which the initiator's replacement is made.
+    pub(crate) fn begin(
+        hard: u64,
+        lifetimes: &pluto_connections::Lifetimes,
+        initiator: bool,
+        fuzz: u16,
+    ) -> Self {
+        if hard == u64::MAX || !lifetimes.rekey {
+            return Self { soft: u64::MAX, hard };
+        }
+        let soft = if initiator {
+            let per_mille = u64::from(lifetimes.fuzz_percent.min(100)) * u64::from(fuzz) / 100;
+            let added = u128::from(hard / 8) * u128::from(per_mille.min(1000)) / 1000;
+            (hard / 4).saturating_add(u64::try_from(added).unwrap_or(0))
+        } else {
+            hard / 2
+        };
+        // A soft limit of nothing would be reached before the first packet.
+        Self { soft: soft.max(1), hard }
+    }
 }
 
 impl Life {
@@ -127,5 +156,58 @@ impl Life {
         let end = if self.rekey.is_some() { "REPLACE" } else { "EXPIRE" };
         let rekey = self.rekey.map(|at| ("REKEY", at));
         rekey.into_iter().chain(self.end.map(|at| (end, at))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pluto_connections::Lifetimes;
+
+    const LIFETIMES: Lifetimes = Lifetimes {
+        life: Duration::from_secs(3_600),
+        margin: Duration::from_secs(540),
+        fuzz_percent: 100,
+        max_bytes: u64::MAX,
+        max_packets: u64::MAX,
+        rekey: true,
+    };
+
+    fn soft(hard: u64, fuzz_percent: u32, initiator: bool, fuzz: u16) -> u64 {
+        let lifetimes = Lifetimes { fuzz_percent, ..LIFETIMES };
+        let limit = Limit::begin(hard, &lifetimes, initiator, fuzz);
+        assert_eq!(limit.hard, hard);
+        limit.soft
+    }
+
+    #[test]
+    fn the_initiators_soft_limit_is_well_before_the_responders() {
+        for fuzz in [0, 500, 1000] {
+            assert_eq!(soft(8_000, 100, false, fuzz), 4_000);
+        }
+        let initiators = |percent| [0, 500, 1000].map(|fuzz| soft(8_000, percent, true, fuzz));
+        assert_eq!(initiators(100), [2_000, 2_500, 3_000]);
+        assert_eq!(initiators(50), [2_000, 2_250, 2_500]);
+        assert_eq!(initiators(0), [2_000; 3]);
+        assert_eq!(initiators(u32::MAX), initiators(100));
+        // 2^63 - 1 is the largest that the configuration has.
+        assert_eq!(soft((1 << 63) - 1, 100, true, 1000), (1 << 61) - 1 + (1 << 60) - 1);
+    }
+
+    #[test]
+    fn tiny_limits_are_not_reached_before_the_first_packet() {
+        assert_eq!([1, 2, 3].map(|hard| soft(hard, 100, true, 0)), [1; 3]);
+        assert_eq!(soft(1, 100, false, 0), 1);
+    }
+
+    #[test]
+    fn there_is_no_soft_limit_without_a_hard_one_or_without_rekeying() {
+        assert_eq!(soft(u64::MAX, 100, true, 1000), u64::MAX);
+        assert_eq!(soft(u64::MAX, 100, false, 0), u64::MAX);
+        let lifetimes = Lifetimes { rekey: false, ..LIFETIMES };
+        for initiator in [true, false] {
+            let limit = Limit::begin(1_000, &lifetimes, initiator, 500);
+            assert_eq!(limit, Limit { soft: u64::MAX, hard: 1_000 });
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use pluto_connections::proposal::ChildProposals;
-use pluto_connections::{ChildPolicy, ConnectionSerial, IpsecMode, Lifetimes};
+use pluto_connections::{ChildPolicy, ConnectionSerial, IpsecMode, Lifetimes, Pfs, RekeyPfs};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +24,8 @@ fn policy() -> Arc<ChildPolicy> {
         remote_ts: Vec::new(),
         mode: IpsecMode::Tunnel,
         narrowing: false,
-        pfs: true,
+        pfs: Pfs::Preferred,
+        rekey_pfs: RekeyPfs::Same,
         lifetimes,
         replay_window: 128,
         reqid: 1,

@@ -193,6 +193,16 @@ impl Common {
         .min()
     }
 
+    /// Child SAs that are to be brought up and have not begun.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = &Arc<ChildPolicy>> {
+        let postponed = self.postponed.iter().map(|(_, task)| task);
+        let ordered = self.tasks.iter().chain(postponed).filter_map(|task| match task {
+            Task::CreateChild(policy) => Some(policy),
+            _ => None,
+        });
+        self.wanted.iter().chain(ordered)
+    }
+
     /// The Child SA with this serial number.
     pub(crate) fn child(&self, serial: SerialNo) -> Option<&Child> {
         self.children.by_serial(serial)
@@ -409,6 +419,9 @@ impl Cx<'_, '_> {
         outbound::old_goes(self, serial);
         outbound::never(self, serial);
         let Some(child) = self.sa.children.remove(serial) else { return };
+        if let Some(by) = child.replaced_by {
+            self.not_wanted_either(serial, by);
+        }
         self.kernel(match child.replaced_by {
             Some(_) => KernelRequest::RemoveReplaced(serial),
             None => KernelRequest::Remove(serial),
@@ -419,6 +432,24 @@ impl Cx<'_, '_> {
             reason,
             replaced_by: child.replaced_by,
         }));
+    }
+
+    /// Who waits for a Child SA to be deleted means what has replaced it meanwhile, too.
+    fn not_wanted_either(&mut self, old: SerialNo, by: SerialNo) {
+        let order = Task::DeleteChild(old, Cue::Requested);
+        let postponed = self.sa.postponed.iter().map(|(_, task)| task);
+        if self.sa.tasks.iter().chain(postponed).any(|task| *task == order) {
+            self.enqueue(Task::DeleteChild(by, Cue::Requested));
+        }
+    }
+
+    /// The peer has made what we were about to make, for the same connection.
+    pub(crate) fn no_longer_wanted(&mut self, child: SerialNo) {
+        let Some(made) = self.sa.child(child) else { return };
+        let (connection, ts) = (made.policy.connection, made.policy.local_ts.clone());
+        let same = |wanted: &ChildPolicy| wanted.connection == connection && wanted.local_ts == ts;
+        self.sa.wanted.retain(|wanted| !same(wanted));
+        self.sa.tasks.retain(|task| !matches!(task, Task::CreateChild(wanted) if same(wanted)));
     }
 
     /// Reports all Child SAs as down.

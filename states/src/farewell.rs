@@ -2,7 +2,7 @@
 //! that is lost, the peer asks again (2.1), and nobody would be left to answer. So the answer
 //! outlives the SA for a short while: these octets and the header that they answer, no keys.
 
-use crate::fragments::{Parcel, fragment_number};
+use crate::fragments::{Parcel, Share};
 use crate::{Datagram, Instant};
 use pluto_wire::numbers::ExchangeType;
 use pluto_wire::{Header, IkeSpi, IkeSpis};
@@ -82,8 +82,7 @@ impl Farewells {
         let from_initiator = header.flags.from_initiator();
         let ours = if from_initiator { header.spis.responder } else { header.spis.initiator };
         let Some((farewell, repeated)) = self.kept.get_mut(&ours) else { return Vec::new() };
-        // RFC 7383, 2.6.1: once for all fragments.
-        let first = fragment_number(header, &datagram.bytes).is_none_or(|number| number == 1);
+        let first = Share::of(&datagram.bytes).is_some_and(Share::stands_for_all);
         if !farewell.answers(header) || !first || *repeated >= MOST_REPEATED {
             return Vec::new();
         }

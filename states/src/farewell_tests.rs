@@ -1,5 +1,6 @@
 use super::*;
 use pluto_wire::numbers::PayloadType;
+use pluto_wire::v2::{encode_fragment_prefix, encode_protected_prefix};
 use pluto_wire::{Flags, MessageId, Version};
 
 fn spi(number: u64) -> IkeSpi {
@@ -31,7 +32,9 @@ fn request(number: u64) -> (Header, Datagram) {
         length: 0,
     };
     let (local, remote) = ("192.0.2.1:4500".parse().unwrap(), "192.0.2.2:61000".parse().unwrap());
-    (header, Datagram { local, remote, non_esp_marker: true, bytes: vec![0; 80] })
+    let mut bytes = encode_protected_prefix(&header, &[], PayloadType::NONE, 48).unwrap();
+    bytes.resize(80, 0);
+    (header, Datagram { local, remote, non_esp_marker: true, bytes })
 }
 
 #[test]
@@ -62,12 +65,14 @@ fn another_request_gets_nothing() {
     ] {
         assert!(farewells.answer(at(1), &other, &datagram).is_empty(), "{other:?}");
     }
-    // The second of two fragments.
-    let mut bytes = vec![0; 80];
-    bytes[28..36].copy_from_slice(&[0, 0, 0, 52, 0, 2, 0, 2]);
-    let fragment = Header { next_payload: PayloadType::SKF, ..header };
-    let datagram = Datagram { bytes, ..datagram };
-    assert!(farewells.answer(at(1), &fragment, &datagram).is_empty());
+    // The second of two fragments; a header alone; nothing that is protected.
+    let mut second = encode_fragment_prefix(&header, PayloadType::NONE, 2, 2, 48).unwrap();
+    second.resize(84, 0);
+    let alone = Header { length: 28, next_payload: PayloadType::NONE, ..header };
+    for bytes in [second, alone.encode().to_vec(), vec![0; 80]] {
+        let datagram = Datagram { bytes, ..datagram.clone() };
+        assert!(farewells.answer(at(1), &header, &datagram).is_empty());
+    }
 }
 
 #[test]

@@ -8,8 +8,8 @@
 use crate::{Datagram, Instant};
 use pluto_connections::Fragmentation;
 use pluto_wire::numbers::{ExchangeType, NotifyType, PayloadType};
-use pluto_wire::v2::{EncryptedFragment, Notify, Payload};
-use pluto_wire::{HEADER_LEN, Header, MessageId};
+use pluto_wire::v2::{EncryptedFragment, Notify, Outline, Payload};
+use pluto_wire::{Header, MessageId};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,8 +18,14 @@ use std::time::Duration;
 /// Fragments of one message that are taken; peers were seen to send 32.
 pub(crate) const MAX_FRAGMENTS: u16 = 128;
 
-/// Octets of plain text, or of datagrams kept unopened, per IKE SA.
+/// Octets of plain text of one message, or of datagrams kept unopened, per IKE SA.
 pub(crate) const MAX_OCTETS: usize = 64 * 1024;
+
+/// The same in a responder whose peer has not proved who it is: there may be tens of thousands
+/// of these (`ddos-ike-threshold` only makes each of them cost a cookie), and they are anybody's.
+/// Enough for an IKE_AUTH request: phones' 32 fragments of 576 octets are 18 kB, 64 fragments of
+/// that size hold 30 kB, and three certificates with ML-DSA-87, and AUTH, are 27 kB.
+pub(crate) const HALF_OPEN_OCTETS: usize = 32 * 1024;
 
 /// How long the rest of a message is waited for: as long as a peer retransmits.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -84,6 +90,15 @@ pub(crate) fn announcement(policy: Fragmentation) -> Option<Payload> {
     (policy != Fragmentation::No).then_some(Payload::Notify(notify))
 }
 
+/// Whether both sides announce fragmentation in IKE_SA_INIT, as far as the peer's payloads say.
+pub(crate) fn agreed(policy: Fragmentation, payloads: &[Payload]) -> bool {
+    let announced = |payload: &Payload| match payload {
+        Payload::Notify(n) => n.notify_type == NotifyType::IKEV2_FRAGMENTATION_SUPPORTED,
+        _ => false,
+    };
+    policy != Fragmentation::No && payloads.iter().any(announced)
+}
+
 /// Fragmentation in one IKE SA.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Fragments {
@@ -93,8 +108,10 @@ pub(crate) struct Fragments {
     pub(crate) shrunk: bool,
     /// Of how many fragments the message that is being processed was made; 0: it was whole.
     pub(crate) made_of: u16,
-    /// A message of which not everything is there.
-    partial: Option<Box<Partial>>,
+    /// A request of which not everything is there.
+    request: Option<Box<Partial>>,
+    /// A response of which not everything is there: the peer may send both at the same time.
+    response: Option<Box<Partial>>,
     /// Fragments that came while we waited for a job, an answer or the kernel.
     held: VecDeque<Datagram>,
 }
@@ -105,12 +122,13 @@ struct Partial {
     of: Key,
     total: u16,
     first_inner: PayloadType,
+    critical: Option<PayloadType>,
     octets: usize,
     parts: BTreeMap<u16, Arc<[u8]>>,
     since: Instant,
 }
 
-/// Which message a fragment is of; the window has only one of each kind.
+/// Which message a fragment is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Key {
     exchange: ExchangeType,
@@ -129,24 +147,17 @@ impl Key {
     }
 }
 
-/// A message that is whole again.
+/// A message that is whole, or whole again.
 #[derive(Debug)]
-pub(crate) struct Reassembled {
+pub(crate) struct Whole {
     pub(crate) first_inner: PayloadType,
     pub(crate) plain: Vec<u8>,
+    /// A payload that is critical and not known, and stood in front of SK or SKF. That is as
+    /// authenticated as what stands within.
+    pub(crate) critical: Option<PayloadType>,
 }
 
 impl Fragments {
-    /// Both sides have announced fragmentation in IKE_SA_INIT, as far as the peer's
-    /// payloads say.
-    pub(crate) fn agree(&mut self, policy: Fragmentation, payloads: &[Payload]) {
-        let announced = |payload: &Payload| match payload {
-            Payload::Notify(n) => n.notify_type == NotifyType::IKEV2_FRAGMENTATION_SUPPORTED,
-            _ => false,
-        };
-        self.agreed = policy != Fragmentation::No && payloads.iter().any(announced);
-    }
-
     /// How large messages to `remote` may be.
     pub(crate) fn sizes(&self, policy: Fragmentation, remote: SocketAddr) -> Sizes {
         let small = if remote.is_ipv4() { SMALL_V4 } else { LARGE };
@@ -159,10 +170,19 @@ impl Fragments {
         }
     }
 
+    fn begun(&self, response: bool) -> Option<&Partial> {
+        if response { self.response.as_deref() } else { self.request.as_deref() }
+    }
+
+    fn slot(&mut self, response: bool) -> &mut Option<Box<Partial>> {
+        if response { &mut self.response } else { &mut self.request }
+    }
+
     /// Whether some of the message with this header is there: what is not a fragment is not
     /// of it.
     pub(crate) fn has_some_of(&self, header: &Header) -> bool {
-        self.partial.as_ref().is_some_and(|partial| partial.of == Key::of(header))
+        let of = Key::of(header);
+        self.begun(of.response).is_some_and(|begun| begun.of == of)
     }
 
     /// Whether a fragment is worth being opened (RFC 7383, 2.6).
@@ -183,14 +203,15 @@ impl Fragments {
         if fragment.number != 1 && fragment.first_inner != PayloadType::NONE {
             return Err("only the first fragment says which payload is the first");
         }
-        match &self.partial {
-            Some(partial) if partial.of == Key::of(header) => partial.consider(fragment),
+        let of = Key::of(header);
+        match self.begun(of.response) {
+            Some(begun) if begun.of == of => begun.consider(fragment),
             _ => Ok(()),
         }
     }
 
-    /// Takes the plain text of a fragment that [`Fragments::consider`] has let pass, and
-    /// that was proved to be the peer's.
+    /// Takes a fragment that [`Fragments::consider`] has let pass, and that was proved to be
+    /// the peer's: `piece` is what it holds. Of a message not more than `room` octets are kept.
     ///
     /// # Errors
     /// The message is too large: what was there of it is forgotten.
@@ -198,57 +219,61 @@ impl Fragments {
         &mut self,
         now: Instant,
         header: &Header,
-        fragment: &EncryptedFragment,
-        plain: Vec<u8>,
-    ) -> Result<Option<Reassembled>, &'static str> {
+        (number, total): (u16, u16),
+        piece: Whole,
+        room: usize,
+    ) -> Result<Option<Whole>, &'static str> {
         let of = Key::of(header);
+        let slot = self.slot(of.response);
         // A total that has grown is another attempt, in smaller fragments.
-        let fits = |had: &Partial| had.of == of && had.total == fragment.total;
-        let mut partial = self.partial.take().filter(|had| fits(had)).unwrap_or_else(|| {
+        let fits = |had: &Partial| had.of == of && had.total == total;
+        let mut partial = slot.take().filter(|had| fits(had)).unwrap_or_else(|| {
             Box::new(Partial {
                 of,
-                total: fragment.total,
+                total,
                 first_inner: PayloadType::NONE,
+                critical: None,
                 octets: 0,
                 parts: BTreeMap::new(),
                 since: now,
             })
         });
-        partial.octets = partial.octets.saturating_add(plain.len());
-        if partial.octets > MAX_OCTETS {
+        partial.octets = partial.octets.saturating_add(piece.plain.len());
+        if partial.octets > room {
             return Err("the message is too large; its fragments are forgotten");
         }
-        if fragment.number == 1 {
-            partial.first_inner = fragment.first_inner;
+        if number == 1 {
+            (partial.first_inner, partial.critical) = (piece.first_inner, piece.critical);
         }
-        partial.parts.insert(fragment.number, plain.into());
+        partial.parts.insert(number, piece.plain.into());
         if partial.parts.len() < usize::from(partial.total) {
-            self.partial = Some(partial);
+            *slot = Some(partial);
             return Ok(None);
         }
-        let Partial { first_inner, octets, parts, .. } = *partial;
+        let Partial { first_inner, critical, octets, parts, .. } = *partial;
         let mut plain = Vec::with_capacity(octets);
         parts.into_values().for_each(|part| plain.extend_from_slice(&part));
-        Ok(Some(Reassembled { first_inner, plain }))
+        Ok(Some(Whole { first_inner, plain, critical }))
     }
 
     /// When a message that does not become whole is forgotten.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.partial.as_ref().map(|partial| partial.since.after(PATIENCE))
+        let begun = self.request.iter().chain(&self.response);
+        begun.map(|partial| partial.since.after(PATIENCE)).min()
     }
 
     /// Forgets it.
     pub(crate) fn forget_late(&mut self, now: Instant) {
-        if self.deadline().is_some_and(|deadline| deadline <= now) {
-            self.partial = None;
+        for slot in [&mut self.request, &mut self.response] {
+            *slot = slot.take().filter(|partial| partial.since.after(PATIENCE) > now);
         }
     }
 
-    /// Keeps a fragment that came while we were busy; false: there is no room.
-    pub(crate) fn hold(&mut self, datagram: &Datagram) -> bool {
+    /// Keeps a fragment that came while we were busy; false: it is too much for `room` octets.
+    pub(crate) fn hold(&mut self, datagram: &Datagram, room: usize) -> bool {
         let octets: usize = self.held.iter().map(|held| held.bytes.len()).sum();
         let room = self.held.len() < usize::from(MAX_FRAGMENTS)
-            && octets.saturating_add(datagram.bytes.len()) <= MAX_OCTETS;
+            && octets.saturating_add(datagram.bytes.len()) <= room;
         if room && self.agreed {
             self.held.push_back(datagram.clone());
         }
@@ -266,7 +291,7 @@ impl Fragments {
 
     /// The SA has ended.
     pub(crate) fn forget(&mut self) {
-        self.partial = None;
+        (self.request, self.response) = (None, None);
         self.held = VecDeque::new();
     }
 }
@@ -283,14 +308,34 @@ impl Partial {
     }
 }
 
-/// The number of the fragment in a datagram; none where it is not one. Nothing but the
-/// place of a lone SKF payload is looked at.
-pub(crate) fn fragment_number(header: &Header, bytes: &[u8]) -> Option<u16> {
-    if header.next_payload != PayloadType::SKF {
-        return None;
+/// What a datagram holds of a protected message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// All of it.
+    All,
+    /// The fragment with this number.
+    Fragment(u16),
+}
+
+impl Share {
+    /// Of a datagram that looks like one; nothing is proved. Payloads may stand in front of SK
+    /// (RFC 7296, 3.14) and SKF (RFC 7383, 2.5.3).
+    pub(crate) fn of(datagram: &[u8]) -> Option<Self> {
+        let (_, payloads) = Outline::of(datagram).ok()?;
+        match payloads.last()?.ok()? {
+            (PayloadType::SK, _) => Some(Self::All),
+            (PayloadType::SKF, inside) => {
+                Some(Self::Fragment(u16::from_be_bytes(*inside.first_chunk()?)))
+            }
+            _ => None,
+        }
     }
-    let number = bytes.get(HEADER_LEN..)?.get(4..6)?;
-    Some(u16::from_be_bytes(number.try_into().ok()?))
+
+    /// Whether the response to a message is sent again for this, and for none of the rest
+    /// (RFC 7383, 2.6.1).
+    pub(crate) fn stands_for_all(self) -> bool {
+        matches!(self, Self::All | Self::Fragment(1))
+    }
 }
 
 #[cfg(test)]

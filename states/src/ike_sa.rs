@@ -84,6 +84,8 @@ pub struct IkeSaSummary {
     pub remote_addresses: Vec<std::net::IpAddr>,
     /// The message ids of our next request and of the peer's.
     pub message_ids: (u32, u32),
+    /// What is to be brought up on it, and has not begun.
+    pub pending: Vec<Arc<ChildPolicy>>,
 }
 
 /// How long a job, an answer or the kernel is waited for. Each is answered long before,
@@ -221,6 +223,7 @@ impl IkeSa {
             remote_id: self.common.remote_id.as_deref().cloned(),
             deadlines: deadlines.chain(timers.life.listed()).collect(),
             children: self.common.children.iter().map(|child| child.summary()).collect(),
+            pending: self.common.pending().cloned().collect(),
             busy: self.state.awaits_us(),
             replaced_by: self.common.replaced_by,
             mobike: self.common.mobike.is_agreed(),
@@ -506,6 +509,12 @@ fn order(cx: &mut Cx<'_, '_>, state: State, request: Request) -> State {
         Request::Send(child) => {
             outbound::elsewhere_goes(cx, child);
             state
+        }
+        Request::PeerFound(from, to) => {
+            if state.is_established() {
+                mobike::peer_found(cx, from, to);
+            }
+            go_on(cx, state)
         }
         Request::ReplacedBy { ike, children } => reauth::replaced_by(cx, state, ike, &children),
         Request::BelongTo(policy) => {

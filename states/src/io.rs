@@ -105,6 +105,9 @@ pub enum Request {
         /// Child SAs of this one, each with the one in its place.
         children: Vec<(SerialNo, SerialNo)>,
     },
+    /// The IKE SA that this one has replaced has found the peer no longer at the first of these
+    /// addresses, and at the second (RFC 4555).
+    PeerFound(IpAddr, IpAddr),
     /// This host's addresses that IKE can use; also told when its routes have changed.
     LocalAddresses(Arc<[IpAddr]>),
     /// The connection that it belonged to leaves it to another one, which has the same wishes
@@ -158,6 +161,14 @@ pub enum Output {
         old: SerialNo,
         /// Its Child SAs, each with the one in its place.
         children: Vec<(SerialNo, SerialNo)>,
+    },
+    /// The peer has been found elsewhere by what another IKE SA has replaced: to be told to that
+    /// one by [`Request::PeerFound`].
+    PeerFound {
+        /// What has replaced this one.
+        successor: SerialNo,
+        /// The peer's address that it was thought to have, and the one that it has.
+        moved: (IpAddr, IpAddr),
     },
     /// A last answer, to be repeated for a while when this IKE SA is gone; `Finished` follows.
     Farewell(crate::Farewell),
@@ -442,8 +453,22 @@ pub struct ChildInstall {
     pub local_ts: Vec<Selector>,
     /// The peer's.
     pub remote_ts: Vec<Selector>,
+    /// Octets that each of its two SAs may carry.
+    pub bytes: Limit,
+    /// Packets that each of its two SAs may carry.
+    pub packets: Limit,
     /// The Child SA that this one replaces, whose policies are taken over.
     pub replaces: Option<SerialNo>,
+}
+
+/// How much an SA may carry, in octets or packets. `u64::MAX` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Limit {
+    /// From here on it should be replaced; the kernel says so once. None where we begin no
+    /// replacement (`rekey=no`).
+    pub soft: u64,
+    /// Here it ends (`ipsec-max-bytes=`, `ipsec-max-packets=`).
+    pub hard: u64,
 }
 
 /// What the kernel answers.

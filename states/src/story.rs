@@ -229,6 +229,8 @@ pub enum StoryEvent {
         rekeys: Option<SerialNo>,
         child: Box<ChildOffer>,
     },
+    /// As responder, where we would have proposed a key exchange.
+    WithoutPfs,
     InitiatingIkeRekey {
         ike: SerialNo,
     },
@@ -325,6 +327,7 @@ impl fmt::Display for StoryEvent {
             | E::IkeRekeyFailed { .. }
             | E::RedundantChild { .. }
             | E::RedundantIke { .. }
+            | E::WithoutPfs
             | E::OutOfStep { .. } => self.fmt_create_child_sa(f),
             _ => self.fmt_life(f),
         }
@@ -451,6 +454,9 @@ impl StoryEvent {
 
     fn fmt_create_child_sa(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::WithoutPfs => f.write_str(
+                "Child SA is made without PFS: the peer proposes no key exchange for it",
+            ),
             Self::InitiatingChild { ike, replaces: None } => {
                 write!(f, "initiating Child SA using IKE SA {ike}")
             }

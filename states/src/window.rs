@@ -41,6 +41,12 @@ struct Outstanding {
     put_forward: PutForward,
 }
 
+/// When a request would have gone out again that does not for the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Paused {
+    due: Instant,
+}
+
 /// See [`Window::peer_heard`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum PutForward {
@@ -143,12 +149,43 @@ impl Window {
         self.outstanding = None;
     }
 
+    /// A response is looked into that may prove to be nobody's: the request that waits is not
+    /// sent again meanwhile. It is given up when it would have been.
+    pub(crate) fn pause(&mut self) -> Option<Paused> {
+        let request = self.outstanding.as_mut()?;
+        let end = request.sent.after(request.policy.timeout);
+        Some(Paused { due: std::mem::replace(&mut request.due, end) })
+    }
+
+    /// It was nobody's: the request goes out again when it would have, or at once if that is
+    /// over. Neither sooner nor more often, however many such responses come.
+    pub(crate) fn resume(&mut self, paused: Option<Paused>) {
+        if let (Some(request), Some(Paused { due })) = (&mut self.outstanding, paused) {
+            request.due = due;
+        }
+    }
+
     /// The request that waits, if one does, is not sent again, and not given up, before `until`.
     pub(crate) fn hold(&mut self, until: Instant) {
         if let Some(request) = &mut self.outstanding {
             request.policy.timeout = until.since(request.sent);
             request.due = until;
             request.put_forward = PutForward::No;
+        }
+    }
+
+    /// The request that waits, if one does, is given up so long after it was sent, if not before.
+    pub(crate) fn shorten(&mut self, timeout: Duration) {
+        if let Some(request) = &mut self.outstanding {
+            request.policy.timeout = request.policy.timeout.min(timeout);
+            request.due = request.due.min(request.sent.after(timeout));
+        }
+    }
+
+    /// The request that waits, if one does, is not given up so soon after it was sent.
+    pub(crate) fn lengthen(&mut self, timeout: Duration) {
+        if let Some(request) = &mut self.outstanding {
+            request.policy.timeout = request.policy.timeout.max(timeout);
         }
     }
 
@@ -258,8 +295,11 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    const POLICY: Retransmit =
-        Retransmit { interval: Duration::from_millis(500), timeout: Duration::from_secs(30) };
+    const POLICY: Retransmit = Retransmit {
+        interval: Duration::from_millis(500),
+        timeout: Duration::from_secs(30),
+        configured: false,
+    };
 
     fn at(millis: u64) -> Instant {
         Instant(Duration::from_millis(millis))
@@ -324,8 +364,35 @@ mod tests {
     }
 
     #[test]
+    fn a_request_may_be_given_up_sooner_and_then_later_after_all() {
+        let ended = |lengthen: bool| {
+            let mut window = Window::new();
+            let policy = Retransmit { timeout: Duration::from_secs(300), ..POLICY };
+            window.request_sent(at(0), ExchangeType::INFORMATIONAL, bytes(1), policy);
+            window.shorten(Duration::from_secs(30));
+            loop {
+                let due = window.deadline().unwrap();
+                match window.overdue(due).unwrap() {
+                    Overdue::GiveUp { .. } => break due,
+                    Overdue::Resend { .. } if lengthen && due >= at(15_500) => {
+                        window.lengthen(Duration::from_secs(300));
+                    }
+                    Overdue::Resend { .. } => {}
+                }
+            }
+        };
+        assert_eq!(ended(false), at(30_000));
+        assert_eq!(ended(true), at(300_000));
+        let mut none = Window::new();
+        none.shorten(Duration::ZERO);
+        none.lengthen(Duration::MAX);
+        assert_eq!(none.deadline(), None);
+    }
+
+    #[test]
     fn a_tiny_interval_resends_twelve_times_at_most() {
-        let policy = Retransmit { interval: Duration::ZERO, timeout: Duration::from_secs(3600) };
+        let timeout = Duration::from_secs(3600);
+        let policy = Retransmit { interval: Duration::ZERO, timeout, ..POLICY };
         let mut window = Window::new();
         window.request_sent(at(0), ExchangeType::IKE_AUTH, bytes(1), policy);
         let mut count = 0;
@@ -372,6 +439,26 @@ mod tests {
         window.response_accepted();
         assert!(!window.expects_response(MessageId(0), ExchangeType::IKE_SA_INIT));
         assert_eq!(window.next_id(), MessageId(1));
+    }
+
+    #[test]
+    fn a_request_that_pauses_goes_on_as_if_it_had_not() {
+        let mut window = Window::new();
+        assert_eq!(window.pause(), None);
+        window.request_sent(at(0), ExchangeType::IKE_SA_INIT, bytes(1), POLICY);
+        let paused = window.pause();
+        assert_eq!(window.deadline(), Some(at(30_000)));
+        assert_eq!(window.overdue(at(29_999)), None);
+        assert!(window.expects_response(MessageId(0), ExchangeType::IKE_SA_INIT));
+        window.resume(paused);
+        assert_eq!(window.deadline(), Some(at(500)));
+        // It is late now, and no later than that.
+        assert!(matches!(window.overdue(at(700)), Some(Overdue::Resend { resends: 1, .. })));
+        assert_eq!(window.deadline(), Some(at(1700)));
+        let paused = window.pause();
+        assert!(matches!(window.overdue(at(30_000)), Some(Overdue::GiveUp { .. })));
+        window.resume(paused);
+        assert_eq!(window.deadline(), None);
     }
 
     #[test]

@@ -142,7 +142,12 @@ impl Crossing {
 
     /// A deadline of a host's IKE SA has come.
     pub fn wake(&mut self, host: usize, ike: SerialNo) {
-        let effects = self.peers[host].input(self.now, ike, Input::Timer);
+        self.input(host, ike, Input::Timer);
+    }
+
+    /// Something happens to a host's IKE SA.
+    pub fn input(&mut self, host: usize, ike: SerialNo, input: Input) {
+        let effects = self.peers[host].input(self.now, ike, input);
         self.carry_out(host, effects);
     }
 

@@ -3,8 +3,8 @@
 use pluto_connections::proposal::{ChildProposals, IkeProposals};
 use pluto_connections::{
     AddressPools, Authby, ChildPolicy, Configuration, ConnectionSerial, Encapsulation, Family,
-    Fragmentation, Id, IkePolicy, IpsecMode, LeaseRequest, Lifetimes, Mismatch, PoolRange,
-    Retransmit, Selector, SerialNo,
+    Fragmentation, Id, IkePolicy, IpsecMode, LeaseRequest, Lifetimes, Mismatch, Pfs, PoolRange,
+    RekeyPfs, Retransmit, Selector, SerialNo,
 };
 use pluto_crypto::{Secret, SeededEntropy, psk_auth};
 use pluto_states::{
@@ -234,6 +234,7 @@ pub fn ike_policy(name: &str, local_id: &str, remote_id: &str) -> IkePolicy {
         retransmit: Retransmit {
             interval: Duration::from_millis(500),
             timeout: Duration::from_secs(30),
+            configured: false,
         },
         lifetimes: lifetimes(),
         reauth: false,
@@ -292,7 +293,8 @@ pub fn child_policy(name: &str, local: &str, remote: &str) -> ChildPolicy {
         remote_ts: selectors(remote),
         mode: IpsecMode::Tunnel,
         narrowing: false,
-        pfs: true,
+        pfs: Pfs::Preferred,
+        rekey_pfs: RekeyPfs::Same,
         lifetimes: lifetimes(),
         replay_window: 128,
         reqid: 16384,
@@ -461,7 +463,8 @@ impl Peer {
             Output::Farewell(farewell) => self.farewells.keep(now, farewell),
             Output::Reauthenticate(old) => {
                 let new = self.serials.next_serial();
-                let wanted = vec![Arc::new(self.child.clone())];
+                let child = Arc::new(self.child.clone());
+                let wanted = vec![child; old.children.len()];
                 let sa = IkeSa::reauthenticating(new, wanted, &old, &mut self.entropy);
                 self.sas.insert(new, sa);
                 let ours = Request::LocalAddresses(self.addresses());
@@ -478,6 +481,9 @@ impl Peer {
                 let old = self.sas.values().find(holds).map_or(old, IkeSa::serial);
                 let replaced = Request::ReplacedBy { ike: serial, children };
                 answers.push((old, Input::Request(replaced)));
+            }
+            Output::PeerFound { successor, moved: (from, to) } => {
+                answers.push((successor, Input::Request(Request::PeerFound(from, to))));
             }
             Output::Finished(finish) => {
                 self.reports.push(Report::Finished(serial, finish));

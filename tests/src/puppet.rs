@@ -9,8 +9,8 @@ use pluto_crypto::{
 use pluto_states::Datagram;
 use pluto_wire::numbers::{AuthMethod, ExchangeType, IdType, PayloadType};
 use pluto_wire::v2::{
-    AuthPayload, Identification, KePayload, Message, Payload, decode_chain, encode_chain,
-    encode_fragment_prefix, encode_protected_prefix,
+    AuthPayload, EncryptedFragment, Identification, KePayload, Message, Payload, decode_chain,
+    encode_chain, encode_fragment_prefix, encode_protected_prefix,
 };
 use pluto_wire::{Flags, Header, IkeSpi, IkeSpis, MessageId, Version};
 use std::net::SocketAddr;
@@ -168,6 +168,10 @@ impl Puppet {
         let (ni, nr) =
             if self.initiator { (&self.nonce, &peer_nonce) } else { (&peer_nonce, &self.nonce) };
         let keys = IkeKeys::derive(&suite, &shared, ni, nr, self.spis).unwrap();
+        self.take_keys(suite, keys, peer_nonce);
+    }
+
+    fn take_keys(&mut self, suite: IkeSuite, keys: IkeKeys, peer_nonce: Vec<u8>) {
         let of_initiator = IkeCipher::new(&suite, &keys.ei, &keys.ai).unwrap();
         let of_responder = IkeCipher::new(&suite, &keys.er, &keys.ar).unwrap();
         let (send, receive) = if self.initiator {
@@ -176,6 +180,31 @@ impl Puppet {
             (of_responder, of_initiator)
         };
         self.session = Some(Session { suite, keys, send, receive, peer_nonce });
+    }
+
+    /// The payloads of a request that rekeys the IKE SA, and its new SPI.
+    pub fn rekey_payloads(&mut self, proposals: &IkeProposals) -> (IkeSpi, Vec<Payload>) {
+        let mut spi = [0; 8];
+        self.entropy.fill(&mut spi);
+        self.entropy.fill(&mut self.nonce);
+        let method = self.key.method();
+        self.key = LocalKey::generate(method, &mut self.entropy).unwrap();
+        let mut payloads = vec![Payload::Sa(proposals.to_wire(&spi))];
+        payloads.extend(self.ke_and_nonce().into_iter().rev());
+        (IkeSpi(spi), payloads)
+    }
+
+    /// Takes what answers that: from now on the puppet is the new IKE SA's initiator.
+    pub fn take_rekey(&mut self, spi: IkeSpi, answer: &[Payload], proposals: &IkeProposals) {
+        let (sa, ke, nonce) = parts(answer);
+        let responder = IkeSpi(sa.proposals.first().unwrap().spi.as_slice().try_into().unwrap());
+        self.spis = IkeSpis { initiator: spi, responder };
+        self.initiator = true;
+        let suite = proposals.check_choice(&sa).unwrap().suite;
+        let shared = self.key.agree(&ke.data).unwrap();
+        let (prf, d) = (self.session().suite.prf, &self.session().keys.d);
+        let keys = IkeKeys::derive_rekeyed(prf, d, &suite, &shared, &self.nonce, &nonce, self.spis);
+        self.take_keys(suite, keys.unwrap(), nonce);
     }
 
     fn session(&self) -> &Session {
@@ -271,6 +300,43 @@ impl Puppet {
         bytes.truncate(32);
         bytes.extend(number.to_be_bytes());
         bytes.extend(total.to_be_bytes());
+        self.sealed += 1;
+        session.send.seal(&mut bytes, plain, self.sealed, &mut self.entropy).unwrap();
+        self.datagram(bytes)
+    }
+
+    /// A protected message behind payloads that are not encrypted.
+    pub fn seal_behind(
+        &mut self,
+        outer: &[Payload],
+        header: Header,
+        payloads: &[Payload],
+    ) -> Datagram {
+        let (first, plain) = encode_chain(payloads).unwrap();
+        let session = self.session.as_ref().expect("keys come from IKE_SA_INIT");
+        let body_len = session.send.body_len(plain.len());
+        let mut bytes = encode_protected_prefix(&header, outer, first, body_len).unwrap();
+        self.sealed += 1;
+        session.send.seal(&mut bytes, &plain, self.sealed, &mut self.entropy).unwrap();
+        self.datagram(bytes)
+    }
+
+    /// The same with a fragment.
+    pub fn seal_fragment_behind(
+        &mut self,
+        outer: &[Payload],
+        header: Header,
+        first_inner: PayloadType,
+        (number, total): (u16, u16),
+        plain: &[u8],
+    ) -> Datagram {
+        let session = self.session.as_ref().expect("keys come from IKE_SA_INIT");
+        let body = vec![0; session.send.body_len(plain.len())];
+        let body_len = body.len();
+        let part = EncryptedFragment { first_inner, number, total, body_offset: 0, body };
+        let payloads = outer.iter().cloned().chain([Payload::EncryptedFragment(part)]).collect();
+        let mut bytes = Message { header, payloads }.encode().unwrap();
+        bytes.truncate(bytes.len() - body_len);
         self.sealed += 1;
         session.send.seal(&mut bytes, plain, self.sealed, &mut self.entropy).unwrap();
         self.datagram(bytes)

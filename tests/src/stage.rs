@@ -2,14 +2,18 @@
 
 #![allow(clippy::indexing_slicing, reason = "a test that misses what it looks for fails")]
 
+use crate::peer::Peer;
 use crate::puppet::{Puppet, fqdn};
 use crate::sim::{EAST, Sim};
 use pluto_connections::proposal::{ChildProposals, IkeProposals};
-use pluto_connections::{Id, Selector};
+use pluto_connections::{Id, Pfs, Selector};
 use pluto_states::Datagram;
-use pluto_wire::numbers::{ExchangeType, NotifyType};
-use pluto_wire::v2::{Identification, Message, Notify, Payload};
+use pluto_wire::numbers::{ExchangeType, NotifyType, ProtocolId};
+use pluto_wire::v2::{Delete, Identification, Message, Notify, Payload, TrafficSelector};
 use std::net::SocketAddr;
+
+/// The puppet's inbound SPI of the first Child SA.
+pub const FIRST: [u8; 4] = [0, 0, 0x20, 1];
 
 /// The puppet as initiator, and east, who is honest.
 #[derive(Debug)]
@@ -70,6 +74,49 @@ impl Stage {
         stage
     }
 
+    /// The same with a Child SA without PFS, so that the puppet needs no further keys;
+    /// `prepare` says what else is east's.
+    ///
+    /// # Panics
+    /// East does not install it.
+    #[must_use]
+    pub fn without_pfs(seed: u64, prepare: impl FnOnce(&mut Peer)) -> Self {
+        let mut stage = Self::keyed(seed);
+        stage.sim.peers[1].child.pfs = Pfs::No;
+        prepare(&mut stage.sim.peers[1]);
+        let request = stage.honest_auth();
+        stage.say(request);
+        assert_eq!(stage.sim.peers[1].kernel.installed.len(), 1, "{}", stage.sim.story());
+        stage
+    }
+
+    /// SA, nonce and selectors of a request of the puppet's for a Child SA.
+    #[must_use]
+    pub fn child_of(&self, spi: [u8; 4], nonce: u8) -> Vec<Payload> {
+        let child = &self.sim.peers[1].child;
+        vec![
+            Payload::Sa(child.proposals.to_wire(spi, None)),
+            Payload::Nonce(vec![nonce; 32]),
+            Payload::TsI(wire(&child.remote_ts)),
+            Payload::TsR(wire(&child.local_ts)),
+        ]
+    }
+
+    /// The same in place of the one that the puppet names `old`.
+    #[must_use]
+    pub fn rekey_of(&self, old: [u8; 4], spi: [u8; 4]) -> Vec<Payload> {
+        let mut payloads = vec![rekeys(old)];
+        payloads.extend(self.child_of(spi, spi[3]));
+        payloads
+    }
+
+    /// The outbound SPIs of what east's kernel holds.
+    #[must_use]
+    pub fn held(&self) -> Vec<[u8; 4]> {
+        let installed = self.sim.peers[1].kernel.installed.values();
+        installed.map(|sa| sa.spi_out.0.to_be_bytes()).collect()
+    }
+
     /// An honest initiator's IKE_SA_INIT payloads.
     #[must_use]
     pub fn init_payloads(&self) -> Vec<Payload> {
@@ -85,9 +132,8 @@ impl Stage {
             Payload::IdI(id.clone()),
             Payload::IdR(fqdn("east")),
             self.puppet.auth(id, &psk),
-            Payload::Sa(self.esp.to_wire([0, 0, 0x20, 1], None)),
+            Payload::Sa(self.esp.to_wire(FIRST, None)),
         ];
-        let wire = |selectors: &[Selector]| selectors.iter().map(Selector::to_wire).collect();
         payloads.push(Payload::TsI(wire(&east.child.remote_ts)));
         payloads.push(Payload::TsR(wire(&east.child.local_ts)));
         payloads
@@ -128,6 +174,25 @@ impl Stage {
             |sa: &pluto_states::IkeSa| sa.summary().remote_id == Some(Id::Fqdn("west".into()));
         east.sas.values().any(known)
     }
+}
+
+/// REKEY_SA for the Child SA of the puppet's with this SPI.
+#[must_use]
+pub fn rekeys(spi: [u8; 4]) -> Payload {
+    let (notify_type, data) = (NotifyType::REKEY_SA, Vec::new());
+    Payload::Notify(Notify { protocol: ProtocolId::ESP, spi: spi.to_vec(), notify_type, data })
+}
+
+/// A Delete for the Child SA of the puppet's with this SPI.
+#[must_use]
+pub fn deletes(spi: [u8; 4]) -> Payload {
+    Payload::Delete(Delete { protocol: ProtocolId::ESP, spis: vec![spi] })
+}
+
+/// Selectors as payloads have them.
+#[must_use]
+pub fn wire(selectors: &[Selector]) -> Vec<TrafficSelector> {
+    selectors.iter().map(Selector::to_wire).collect()
 }
 
 /// The notifications among payloads.

@@ -10,6 +10,7 @@
     reason = "a test that misses what it looks for fails"
 )]
 
+use pluto_connections::Pfs;
 use pluto_states::{Finish, Request};
 use pluto_tests::crossing::{Chooser, Crossing};
 use pluto_tests::net::Dice;
@@ -46,7 +47,7 @@ fn begun(seed: u64, kind: Kind, [west, east]: [Begin; 2]) -> Crossing {
     for peer in &mut sim.peers {
         match kind {
             Kind::Quick => {}
-            Kind::NoPfs => peer.child.pfs = false,
+            Kind::NoPfs => peer.child.pfs = Pfs::No,
             Kind::Invalid => {
                 peer.ike.proposals = ike_proposals("aes_gcm256-sha2_256-dh31+dh19").into();
             }

@@ -8,53 +8,19 @@
     reason = "a test that misses what it looks for fails"
 )]
 
-use pluto_connections::Selector;
+use pluto_connections::Pfs;
 use pluto_states::{DownReason, Request};
-use pluto_tests::stage::{Stage, notifies};
+use pluto_tests::stage::{FIRST, Stage, deletes, notifies, rekeys, wire};
 use pluto_wire::MessageId;
-use pluto_wire::numbers::{ExchangeType, KeId, NotifyType, ProtocolId};
-use pluto_wire::v2::{Delete, Notify, Payload, SaPayload};
+use pluto_wire::numbers::{ExchangeType, KeId, NotifyType};
+use pluto_wire::v2::{Payload, SaPayload};
 use std::time::Duration;
 
 /// The puppet's inbound SPIs: of the first Child SA, of the one that it makes in its place, and
 /// of the one that east makes.
-const OLD: [u8; 4] = [0, 0, 0x20, 1];
+const OLD: [u8; 4] = FIRST;
 const PUPPETS: [u8; 4] = [0, 0, 0x30, 1];
 const EASTS: [u8; 4] = [0, 0, 0x30, 2];
-
-/// A Child SA without PFS, so that the puppet needs no further keys.
-fn without_pfs(seed: u64) -> Stage {
-    let mut stage = Stage::keyed(seed);
-    stage.sim.peers[1].child.pfs = false;
-    let request = stage.honest_auth();
-    stage.say(request);
-    assert_eq!(stage.sim.peers[1].kernel.installed.len(), 1, "{}", stage.sim.story());
-    stage
-}
-
-fn rekeys(spi: [u8; 4]) -> Payload {
-    let (notify_type, data) = (NotifyType::REKEY_SA, Vec::new());
-    Payload::Notify(Notify { protocol: ProtocolId::ESP, spi: spi.to_vec(), notify_type, data })
-}
-
-fn wire(selectors: &[Selector]) -> Vec<pluto_wire::v2::TrafficSelector> {
-    selectors.iter().map(Selector::to_wire).collect()
-}
-
-/// SA, nonce and selectors of a request of the puppet's.
-fn child_of(stage: &Stage, spi: [u8; 4], nonce: u8) -> Vec<Payload> {
-    let child = &stage.sim.peers[1].child;
-    vec![
-        Payload::Sa(child.proposals.to_wire(spi, None)),
-        Payload::Nonce(vec![nonce; 32]),
-        Payload::TsI(wire(&child.remote_ts)),
-        Payload::TsR(wire(&child.local_ts)),
-    ]
-}
-
-fn deletes(spi: [u8; 4]) -> Payload {
-    Payload::Delete(Delete { protocol: ProtocolId::ESP, spis: vec![spi] })
-}
 
 /// What the puppet has been asked by east and not answered yet.
 struct Open {
@@ -90,15 +56,25 @@ fn go_on(stage: &mut Stage, mut seen: usize) {
 /// Both have rekeyed at the same time, and east knows both new ones. Whose nonce is the lowest
 /// gives way: that of the puppet's exchange when `puppet_loses`.
 fn collided(seed: u64, puppet_loses: bool) -> Stage {
-    let mut stage = without_pfs(seed);
+    let (ni, nr) = if puppet_loses { (0, 0xff) } else { (0xff, 0) };
+    collided_with(seed, |_| (vec![ni; 32], vec![nr; 32])).0
+}
+
+/// The same with what `nonces` makes of east's Ni: the puppet's Ni and Nr. East's Ni and Nr.
+fn collided_with(
+    seed: u64,
+    nonces: impl FnOnce(&[u8]) -> (Vec<u8>, Vec<u8>),
+) -> (Stage, Vec<u8>, Vec<u8>) {
+    let mut stage = Stage::without_pfs(seed, |_| {});
     let (ike, child) = (stage.sim.peers[1].established()[0], stage.sim.peers[1].children()[0]);
     let before = stage.sim.net.log.len();
     stage.sim.order(1, ike, Request::RekeyChild(child));
     stage.sim.settle();
     let asked = open(&stage, before).remove(0);
-    let (ni, nr) = if puppet_loses { (0, 0xff) } else { (0xff, 0) };
-    let mut payloads = vec![rekeys(OLD)];
-    payloads.extend(child_of(&stage, PUPPETS, ni));
+    let easts_ni = nonce_of(&asked.payloads);
+    let (ni, nr) = nonces(&easts_ni);
+    let mut payloads = stage.rekey_of(OLD, PUPPETS);
+    payloads[2] = Payload::Nonce(ni);
     let said = stage.ask(ExchangeType::CREATE_CHILD_SA, 2, &payloads);
     assert!(said[0].iter().any(|payload| matches!(payload, Payload::Sa(_))), "{said:?}");
 
@@ -112,22 +88,24 @@ fn collided(seed: u64, puppet_loses: bool) -> Stage {
     reply.spi = EASTS.to_vec();
     let answer = [
         Payload::Sa(SaPayload { proposals: vec![reply] }),
-        Payload::Nonce(vec![nr; 32]),
+        Payload::Nonce(nr),
         Payload::TsI(wire(&child.local_ts)),
         Payload::TsR(wire(&child.remote_ts)),
     ];
     let answer = stage.puppet.seal(ExchangeType::CREATE_CHILD_SA, true, asked.id.0, &answer);
     stage.sim.inject(answer);
     stage.sim.settle();
-    let held = held(&stage);
+    let held = stage.held();
     assert!(held.contains(&PUPPETS) && held.contains(&EASTS), "{held:?}{}", stage.sim.story());
-    stage
+    (stage, easts_ni, nonce_of(&said[0]))
 }
 
-/// The outbound SPIs of what east's kernel holds.
-fn held(stage: &Stage) -> Vec<[u8; 4]> {
-    let installed = stage.sim.peers[1].kernel.installed.values();
-    installed.map(|sa| sa.spi_out.0.to_be_bytes()).collect()
+fn nonce_of(payloads: &[Payload]) -> Vec<u8> {
+    let nonce = payloads.iter().find_map(|payload| match payload {
+        Payload::Nonce(nonce) => Some(nonce.clone()),
+        _ => None,
+    });
+    nonce.expect("a nonce")
 }
 
 /// `collision_responder_incorrect_delete`: after a collision the peer deletes what it should
@@ -148,13 +126,13 @@ fn collision_of_rekeyings_after_which_the_peer_deletes_the_wrong_one_leaves_no_o
             assert_eq!(east.established().len(), 1, "{case}{story}");
             if wrong == winner {
                 // That is what it has asked for: the connection hears that nothing is left.
-                assert_eq!(held(&stage), Vec::<[u8; 4]>::new(), "{case}{story}");
+                assert_eq!(stage.held(), Vec::<[u8; 4]>::new(), "{case}{story}");
                 assert_eq!(east.lost(), [DownReason::PeerDeleted], "{case}{story}");
             } else {
-                assert_eq!(held(&stage), [winner], "{case}{story}");
+                assert_eq!(stage.held(), [winner], "{case}{story}");
                 assert!(east.lost().is_empty(), "{case}{story}");
             }
-            assert_eq!(east.children().len(), held(&stage).len(), "{case}{story}");
+            assert_eq!(east.children().len(), stage.held().len(), "{case}{story}");
             assert!(east.kernel.reserved.is_empty() && east.kernel.receiving.is_empty());
         }
     }
@@ -164,17 +142,17 @@ fn collision_of_rekeyings_after_which_the_peer_deletes_the_wrong_one_leaves_no_o
 #[test]
 fn a_rekey_sa_or_delete_that_names_another_ike_sas_child_has_no_effect() {
     let mut stage = Stage::established(22);
-    stage.sim.peers[1].child.pfs = false;
+    stage.sim.peers[1].child.pfs = Pfs::No;
     stage.sim.initiate();
     stage.sim.settle();
     assert_eq!(stage.sim.peers[1].established().len(), 2, "{}", stage.sim.story());
     let others = stage.sim.peers[0].kernel.installed.values().next().unwrap().spi_in;
     let others = others.0.to_be_bytes();
-    assert!(held(&stage).contains(&others) && others != OLD);
-    let before = (held(&stage), stage.sim.peers[1].reports.len());
+    assert!(stage.held().contains(&others) && others != OLD);
+    let before = (stage.held(), stage.sim.peers[1].reports.len());
 
     let mut payloads = vec![rekeys(others)];
-    payloads.extend(child_of(&stage, PUPPETS, 7));
+    payloads.extend(stage.child_of(PUPPETS, 7));
     let said = stage.ask(ExchangeType::CREATE_CHILD_SA, 2, &payloads);
     assert_eq!(notifies(&said[0]), [NotifyType::CHILD_SA_NOT_FOUND], "{}", stage.sim.story());
     let named = |payload: &Payload| matches!(payload, Payload::Notify(n) if n.spi == others);
@@ -183,8 +161,69 @@ fn a_rekey_sa_or_delete_that_names_another_ike_sas_child_has_no_effect() {
     assert_eq!(said, [vec![]], "nothing was deleted");
 
     let east = &stage.sim.peers[1];
-    assert_eq!((held(&stage), east.reports.len()), before, "{}", stage.sim.story());
+    assert_eq!((stage.held(), east.reports.len()), before, "{}", stage.sim.story());
     assert!(east.kernel.reserved.is_empty());
     let west = &stage.sim.peers[0];
     assert_eq!((west.established().len(), west.kernel.installed.len()), (1, 1));
+}
+
+/// Nonces that a peer has taken from us, or makes equal, decide as others do: one replacement
+/// stands. Where both exchanges have the same lowest one, it is that of the IKE SA's initiator.
+#[test]
+fn nonces_that_a_peer_makes_equal_to_ours_leave_one_replacement() {
+    type Choice = fn(&[u8]) -> (Vec<u8>, Vec<u8>);
+    let choices: [Choice; 4] = [
+        |_| (vec![0; 32], vec![0; 32]),
+        |easts| (easts.to_vec(), vec![0xff; 32]),
+        |easts| (easts.to_vec(), easts.to_vec()),
+        |easts| (easts[..16].to_vec(), easts[..16].to_vec()),
+    ];
+    for (case, choice) in choices.into_iter().enumerate() {
+        let (mut stage, easts_ni, easts_nr) = collided_with(23, choice);
+        let (ni, nr) = choice(&easts_ni);
+        let (puppets, easts) = (ni.min(easts_nr), easts_ni.min(nr));
+        let (winner, loser) = if puppets < easts { (EASTS, PUPPETS) } else { (PUPPETS, EASTS) };
+        // Each side deletes what it has made in vain, and the winner's the old one.
+        let mine = if loser == PUPPETS { PUPPETS } else { OLD };
+        let seen = stage.sim.net.log.len() - 1;
+        stage.ask(ExchangeType::INFORMATIONAL, 3, &[deletes(mine)]);
+        go_on(&mut stage, seen);
+        let (east, story) = (&stage.sim.peers[1], stage.sim.story());
+        assert_eq!(stage.held(), [winner], "case {case}{story}");
+        assert_eq!((east.established().len(), east.children().len()), (1, 1), "{case}{story}");
+        assert!(east.lost().is_empty() && east.kernel.receiving.is_empty(), "{case}{story}");
+    }
+}
+
+/// ```text
+/// {REKEY_SA(old), a}  -->   <--  {SA}
+/// {REKEY_SA(old), b}  -->   <--  {TEMPORARY_FAILURE}
+/// {REKEY_SA(a), c}    -->   <--  {SA}
+/// {D(old)}, {D(a)}    -->
+/// ```
+#[test]
+fn a_child_sa_that_is_rekeyed_twice_before_its_delete_is_replaced_once() {
+    let [a, b, c] = [1, 2, 3].map(|n| [0, 0, 0x40, n]);
+    let mut stage = Stage::without_pfs(24, |_| {});
+    let create = ExchangeType::CREATE_CHILD_SA;
+    let is_made = |said: &[Vec<Payload>]| matches!(said[0].first(), Some(Payload::Sa(_)));
+    let request = stage.rekey_of(OLD, a);
+    let said = stage.ask(create, 2, &request);
+    assert!(is_made(&said), "{said:?}");
+    let request = stage.rekey_of(OLD, b);
+    let said = stage.ask(create, 3, &request);
+    assert_eq!(notifies(&said[0]), [NotifyType::TEMPORARY_FAILURE]);
+    assert_eq!(stage.held(), [OLD, a], "{}", stage.sim.story());
+    let request = stage.rekey_of(a, c);
+    let said = stage.ask(create, 4, &request);
+    assert!(is_made(&said), "{said:?}");
+    for (id, old) in [(5, OLD), (6, a)] {
+        let said = stage.ask(ExchangeType::INFORMATIONAL, id, &[deletes(old)]);
+        assert!(matches!(said[0][..], [Payload::Delete(_)]), "{said:?}");
+    }
+    stage.sim.run_for(Duration::from_secs(120));
+    let east = &stage.sim.peers[1];
+    assert_eq!(stage.held(), [c], "{}", stage.sim.story());
+    assert_eq!((east.established().len(), east.children().len()), (1, 1));
+    assert!(east.lost().is_empty() && east.kernel.reserved.is_empty());
 }

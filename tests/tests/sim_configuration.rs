@@ -98,6 +98,51 @@ fn a_client_is_given_an_address_and_its_traffic_is_that_address() {
     }
 }
 
+/// ```text
+/// CP(CFG_REQUEST: .., UNITY_BANNER)  -->
+///                                    <--  CP(CFG_REPLY: .., UNITY_BANNER = text)
+/// ```
+#[test]
+fn a_client_is_told_the_servers_banner_on_one_line() {
+    for (said, heard) in [("Authorised use only.", "Authorised use only."), ("a\r\nb", "a  b")] {
+        let mut sim = remote_access(&["10.9.0.100-10.9.0.110"], "0.0.0.0/0");
+        let given = sim.peers[1].child.configuration.clone().unwrap();
+        let given = Configuration { banner: Some(said.into()), ..Configuration::clone(&given) };
+        sim.peers[1].serve(&["10.9.0.100-10.9.0.110"], given);
+        sim.initiate();
+        sim.settle();
+        assert!(sim.is_up(), "{:#?} {:#?}", sim.peers[0].log, sim.peers[1].log);
+        let given = ups(&sim.peers[0])[0].policy.configuration.clone().unwrap();
+        assert_eq!(given.banner.as_deref(), Some(heard));
+        let log = sim.peers[0].log.join("\n");
+        assert!(log.contains(&format!("received banner \"{heard}\"")), "{log}");
+        let told = |line: &&String| line.contains("banner");
+        assert_eq!(sim.peers[0].log.iter().filter(told).count(), 1, "{log}");
+    }
+}
+
+#[test]
+fn who_does_not_ask_for_the_banner_is_told_none() {
+    const BANNER: CfgAttributeType = CfgAttributeType(28_672);
+    for asks in [false, true] {
+        let mut stage = Stage::keyed(1);
+        serve(&mut stage.sim.peers[1], &["10.9.0.1-10.9.0.9"], "0.0.0.0/0");
+        let given = stage.sim.peers[1].child.configuration.clone().unwrap();
+        let given = Configuration { banner: Some("hello".into()), ..Configuration::clone(&given) };
+        stage.sim.peers[1].serve(&["10.9.0.1-10.9.0.9"], given);
+        let mut payloads = stage.auth_payloads(&fqdn("west"));
+        let mut attributes = vec![(IP4, Vec::new())];
+        attributes.extend(asks.then(|| (BANNER, Vec::new())));
+        payloads.push(Payload::Cp(ConfigPayload { cfg_type: CfgType::REQUEST, attributes }));
+        let said = stage.ask(ExchangeType::IKE_AUTH, 1, &payloads);
+        let told = said[0].iter().any(|payload| match payload {
+            Payload::Cp(config) => config.attributes.contains(&(BANNER, b"hello".to_vec())),
+            _ => false,
+        });
+        assert_eq!(told, asks);
+    }
+}
+
 #[test]
 fn a_client_of_both_families_is_given_both() {
     let mut sim = remote_access(&["10.9.0.1-10.9.0.9", "2001:db8:9::/112"], "0.0.0.0/0 ::/0");

@@ -8,6 +8,7 @@
     reason = "a test that misses what it looks for fails"
 )]
 
+use pluto_connections::Pfs;
 use pluto_states::{DownReason, Finish, Request};
 use pluto_tests::crossing::Crossing;
 use pluto_tests::peer::ike_proposals;
@@ -112,7 +113,7 @@ fn a_rekey_sa_that_names_nothing_of_the_peers_replaces_nothing() {
 #[test]
 fn a_child_sa_that_the_peer_has_lost_is_made_anew() {
     let mut stage = Stage::established(14);
-    stage.sim.peers[1].child.pfs = false;
+    stage.sim.peers[1].child.pfs = Pfs::No;
     let (ike, child) = (stage.sim.peers[1].established()[0], stage.sim.peers[1].children()[0]);
     stage.sim.order(1, ike, Request::RekeyChild(child));
     stage.sim.settle();

@@ -9,6 +9,7 @@
     reason = "a test that misses what it looks for fails"
 )]
 
+use pluto_connections::Pfs;
 use pluto_states::{DownReason, Finish};
 use pluto_tests::net::Dice;
 use pluto_tests::peer::Report;
@@ -334,6 +335,7 @@ fn d6_a_peer_that_does_not_accept_us_afterwards_ends_the_ike_sa() {
 #[test]
 fn a_child_sa_without_pfs_is_refused_where_pfs_is_configured_and_the_ike_sa_stays() {
     let mut stage = Stage::established(1);
+    stage.sim.peers[1].child.pfs = Pfs::Required;
     let mut payloads = stage.auth_payloads(&fqdn("west")).split_off(3);
     payloads.push(Payload::Nonce(vec![1; 32]));
     let said = stage.ask(ExchangeType::CREATE_CHILD_SA, 2, &payloads);

@@ -328,3 +328,25 @@ fn a_replaced_ike_sa_ends_whoever_repeats_what_it_has_answered() {
     assert!(sim.peers[0].logged("responder rekeyed IKE SA"), "{}", sim.story());
     assert!(!sim.peers[0].sas.contains_key(&old), "{}", sim.story());
 }
+
+/// West has rekeyed the IKE SA, and east does not know it yet: on the old one west finds that
+/// east is reached by another address, and east goes there. The new one, which has the Child
+/// SAs, has to go there, too.
+#[test]
+fn what_a_rekeyed_ike_sa_finds_out_counts_for_its_successor() {
+    for gap in (2000..8000).step_by(250) {
+        let mut sim = mobile(3);
+        let (west, east) = (ike(&sim, 0), ike(&sim, 1));
+        sim.net.mute = vec![WEST];
+        sim.order(0, west, Request::Liveness);
+        sim.order(1, east, Request::RekeyIke);
+        sim.run_for(Duration::from_millis(100));
+        assert!(sim.peers[0].logged("responder rekeyed IKE SA"), "{}", sim.story());
+        sim.net.mute.clear();
+        sim.net.dead = vec![EAST];
+        sim.run_for(Duration::from_millis(gap));
+        sim.net.dead.clear();
+        sim.run_for(Duration::from_secs(100));
+        assert_agree(&sim, &format!("{gap} ms"));
+    }
+}

@@ -434,3 +434,87 @@ fn hosts_that_move_in_a_bad_network_find_each_other_again() {
         assert_between(&mut sim, CAFE, east);
     }
 }
+
+/// East follows, and asks after ten seconds of silence; from now on nobody answers it.
+/// How long it takes until it has given the phone up.
+fn given_up(mut sim: Sim, meanwhile: impl FnOnce(&mut Sim)) -> Duration {
+    sim.run_for(Duration::from_secs(3));
+    let lost = sim.clock.now();
+    sim.net.faults = Faults { loss: 100, ..Faults::default() };
+    meanwhile(&mut sim);
+    let gone = sim.run_until(Duration::from_secs(3600), |sim| sim.peers[1].sas.is_empty());
+    assert!(gone, "{}", sim.story());
+    assert_eq!(sim.peers[1].finishes(), [Finish::TimedOut], "{}", sim.story());
+    assert!(sim.peers[1].kernel.is_empty(), "{}", sim.story());
+    sim.clock.now().since(lost)
+}
+
+const DPD: Duration = Duration::from_secs(10);
+
+/// West is a phone, and east has `dpddelay=10` and perhaps `retransmit-timeout=`.
+fn watched_phone(seed: u64, timeout: Option<Duration>) -> Sim {
+    let mut sim = prepared(seed);
+    sim.peers[1].ike.dpd_delay = Some(DPD);
+    if let Some(timeout) = timeout {
+        sim.peers[1].ike.retransmit.timeout = timeout;
+        sim.peers[1].ike.retransmit.configured = true;
+    }
+    sim
+}
+
+#[test]
+fn a_dead_phone_of_one_address_is_given_up_as_any_other_peer() {
+    let took = given_up(up(watched_phone(31, None)), |_| ());
+    assert!(took <= DPD + Duration::from_secs(30), "{took:?}");
+    let took = given_up(up(watched_phone(32, Some(Duration::from_secs(20)))), |_| ());
+    assert!(took <= DPD + Duration::from_secs(20), "{took:?}");
+}
+
+/// RFC 4555, 3.11.
+#[test]
+fn a_phone_of_several_addresses_is_given_five_minutes_unless_something_else_is_said() {
+    let several = |timeout| {
+        let mut sim = watched_phone(33, timeout);
+        sim.peers[0].others = vec![CAFE];
+        up(sim)
+    };
+    let took = given_up(several(None), |_| ());
+    assert!(took >= Duration::from_secs(300), "{took:?}");
+    let took = given_up(several(Some(Duration::from_secs(20))), |_| ());
+    assert!(took <= DPD + Duration::from_secs(20), "{took:?}");
+}
+
+/// Without `dpddelay=` a question has another reason, which may be a stranger's.
+#[test]
+fn a_phone_that_nobody_watches_is_given_five_minutes() {
+    let took = given_up(mobile(34), |sim| {
+        let east = ike(sim, 1);
+        sim.order(1, east, Request::Liveness);
+    });
+    assert!(took >= Duration::from_secs(300), "{took:?}");
+}
+
+/// The phone is asked, and gets nothing; but a request of its own arrives.
+#[test]
+fn a_phone_that_is_heard_while_it_is_asked_is_given_five_minutes() {
+    for (elsewhere, seed) in [(false, 35), (true, 36)] {
+        let took = given_up(up(watched_phone(seed, None)), |sim| {
+            sim.run_for(DPD + Duration::from_secs(5));
+            assert_eq!(sim.peers[1].sas.len(), 1, "{}", sim.story());
+            // Only what is sent now arrives.
+            sim.net.faults = Faults::default();
+            let before = sim.net.log.len();
+            if elsewhere {
+                sim.roam(0, &[TRAIN]);
+            } else {
+                let west = ike(sim, 0);
+                sim.order(0, west, Request::Liveness);
+            }
+            let soon = Duration::from_secs(1);
+            assert!(sim.run_until(soon, |sim| sim.net.log.len() > before), "{}", sim.story());
+            assert!(sim.net.log[before].local.ip() != EAST, "{}", sim.story());
+            sim.net.faults = Faults { loss: 100, ..Faults::default() };
+        });
+        assert!(took >= Duration::from_secs(300), "{took:?}");
+    }
+}

@@ -14,6 +14,7 @@ use pluto_tests::net::{Faults, Nat};
 use pluto_tests::peer::Report;
 use pluto_tests::sim::{Sim, WEST};
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -223,5 +224,36 @@ fn a_bad_network_is_no_obstacle() {
         sim.run_for(MINUTE * 3);
         let stand = sim.peers.iter().all(|peer| !peer.established().is_empty());
         assert!(stand && sim.peers[0].lost().is_empty(), "{}", sim.story());
+    }
+}
+
+/// The peer puts one of two Child SAs off for a moment: until the new IKE SA has it, too, the old
+/// one carries its traffic.
+#[test]
+fn the_old_ike_sa_stays_until_what_was_put_off_has_been_made() {
+    for rekeyed in [false, true] {
+        let mut sim = up(prepared(9));
+        let old = sim.peers[0].established()[0];
+        let second = Arc::new(sim.peers[0].child.clone());
+        sim.order(0, old, Request::CreateChild(second));
+        sim.settle();
+        assert_eq!(sim.peers[0].children().len(), 2, "{}", sim.story());
+        assert!(sim.run_until(MINUTE * 51, |sim| sim.peers[0].established().len() == 2));
+        sim.peers[1].kernel.refuse_spis = 1;
+        let put_off = |sim: &Sim| sim.peers[0].logged("TEMPORARY_FAILURE");
+        assert!(sim.run_until(MINUTE, put_off), "{}", sim.story());
+        if rekeyed {
+            let new = *sim.peers[0].established().iter().max().unwrap();
+            sim.order(0, new, Request::RekeyIke);
+        }
+        let end = sim.clock.now().after(MINUTE);
+        while sim.clock.now() < end && sim.step() {
+            let carried = sim.peers.each_ref().map(|peer| peer.kernel.installed.len());
+            assert!(carried.iter().all(|count| *count >= 2), "{carried:?}{}", sim.story());
+        }
+        for peer in &sim.peers {
+            assert_eq!((peer.established().len(), peer.children().len()), (1, 2), "{rekeyed}");
+        }
+        assert!(sim.peers[0].logged("takes the place of IKE SA #1"), "{}", sim.story());
     }
 }

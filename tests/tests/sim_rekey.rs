@@ -8,7 +8,7 @@
     reason = "a test that misses what it looks for fails"
 )]
 
-use pluto_connections::SerialNo;
+use pluto_connections::{Pfs, SerialNo};
 use pluto_states::{DownReason, Finish, Request};
 use pluto_tests::peer::Report;
 use pluto_tests::sim::Sim;
@@ -36,7 +36,7 @@ fn a_child_sa_is_rekeyed_by_either_side_with_pfs_and_without() {
         for pfs in [true, false] {
             let mut sim = Sim::calm(7);
             for peer in &mut sim.peers {
-                peer.child.pfs = pfs;
+                peer.child.pfs = if pfs { Pfs::Preferred } else { Pfs::No };
             }
             sim.initiate();
             sim.settle();
@@ -155,6 +155,40 @@ fn lifetimes_rekey_both_kinds_before_they_end_and_never_leave_a_gap() {
         assert!(peer.finishes().iter().all(|f| matches!(f, Finish::Replaced(_))));
         assert!(peer.downs().iter().all(|d| *d == DownReason::Replaced), "{:?}", peer.downs());
     }
+}
+
+/// Both ends count the same packets: at the same number they would both begin.
+#[test]
+fn the_two_ends_soft_limits_are_apart_and_the_initiators_come_first() {
+    let mut sim = Sim::calm(5);
+    for peer in &mut sim.peers {
+        peer.child.lifetimes.max_packets = 1_000_000;
+    }
+    let ike = sim.initiate();
+    sim.settle();
+    let limits = |sim: &Sim| {
+        [0, 1].map(|host: usize| {
+            let installed = sim.peers[host].kernel.installed.values().next().unwrap();
+            assert_eq!((installed.bytes.soft, installed.bytes.hard), (u64::MAX, u64::MAX));
+            assert_eq!(installed.packets.hard, 1_000_000);
+            installed.packets.soft
+        })
+    };
+    let first = limits(&sim);
+    assert!((250_000..=375_000).contains(&first[0]), "{first:?}");
+    assert_eq!(first[1], 500_000);
+    let child = sim.peers[0].children()[0];
+    sim.order(0, ike, Request::RekeyChild(child));
+    sim.settle();
+    let second = limits(&sim);
+    assert!((250_000..=375_000).contains(&second[0]), "{second:?}");
+    assert_ne!(first[0], second[0], "they are drawn anew");
+    // Whoever rekeys is the initiator of what is made.
+    let (east, child) = (sim.peers[1].established()[0], sim.peers[1].children()[0]);
+    sim.order(1, east, Request::RekeyChild(child));
+    sim.settle();
+    let third = limits(&sim);
+    assert!(third[0] == 500_000 && third[1] < 500_000, "{third:?}");
 }
 
 #[test]

@@ -20,6 +20,7 @@
     reason = "a test that misses what it looks for fails"
 )]
 
+use pluto_connections::Pfs;
 use pluto_states::{Finish, IkeSa, Input, KernelResult, Request};
 use pluto_tests::net::{Dice, Faults, Nat};
 use pluto_tests::peer::{KernelModel, Report};
@@ -184,7 +185,7 @@ fn live(seed: u64, days: u64) {
         peer.ike.retransmit.timeout = Duration::from_secs(3600);
         peer.ike.lifetimes.life = Duration::from_secs(4 * 3600 + 600 * i as u64);
         peer.child.lifetimes.life = Duration::from_secs(3600);
-        peer.child.pfs = !seed.is_multiple_of(4);
+        peer.child.pfs = if seed.is_multiple_of(4) { Pfs::No } else { Pfs::Preferred };
         peer.ike.mobike = life == Life::Mobile;
         // Who is behind a translator that has forgotten him is not reached until he asks.
         let asks = life == Life::BehindNat || seed.is_multiple_of(7);

@@ -8,6 +8,7 @@
     reason = "a test that misses what it looks for fails"
 )]
 
+use pluto_connections::Pfs;
 use pluto_crypto::Secret;
 use pluto_crypto::snapshot::with_secrets;
 use pluto_states::{IkeSa, Request};
@@ -72,7 +73,7 @@ fn establish_rekey_both_and_delete_go_on_from_snapshots() {
             let mut sim = Sim::calm(41);
             for peer in &mut sim.peers {
                 peer.ike.proposals = ike_proposals(ike).into();
-                peer.child.pfs = pfs;
+                peer.child.pfs = if pfs { Pfs::Preferred } else { Pfs::No };
             }
             sim
         };

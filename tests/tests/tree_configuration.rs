@@ -12,7 +12,7 @@ const CLIENT: &str = "left=192.0.2.1 leftid=@road leftmodecfgclient=yes leftsubn
     leftupdown=script right=192.0.2.2 rightid=@office rightsubnet=10.2.0.0/24";
 const SERVER: &str = "left=%any leftid=@road leftaddresspool=10.9.0.100-10.9.0.110 \
     right=192.0.2.2 rightid=@office rightsubnet=10.2.0.0/24 \
-    modecfgdns=10.2.0.53 modecfgdomains=example.com";
+    modecfgdns=10.2.0.53 modecfgdomains=example.com modecfgbanner=Welcome!";
 
 async fn remote_access(seed: u64) -> Pair {
     let [west, east] = Pair::setups(seed);
@@ -72,11 +72,46 @@ fn updown_is_told_what_the_client_was_given() {
             "PLUTO_MY_CLIENT=10.9.0.100/32",
             "PLUTO_PEER_DNS_INFO=10.2.0.53",
             "PLUTO_PEER_DOMAIN_INFO=example.com",
+            "PLUTO_PEER_BANNER=Welcome!",
             "PLUTO_CFG_CLIENT=1",
             "PLUTO_CFG_SERVER=0",
         ] {
             assert!(up.iter().any(|v| v == variable), "{variable}: {up:?}");
         }
+        pair.end().await;
+    });
+}
+
+/// Without a script of the connection's own, the stock one is run for DNS servers alone.
+#[test]
+fn a_clients_dns_servers_come_with_the_tunnel_and_go_with_it() {
+    run(async {
+        let [west, east] = Pair::setups(6);
+        let pair = Pair::bare(west, east).await;
+        let native = CLIENT.replace("leftupdown=script ", "");
+        pair.west.add(connection("tunnel", &native)).await;
+        pair.east.add(connection("tunnel", SERVER)).await;
+        pair.establish().await;
+        assert_eq!(pair.west.runner.verbs(), ["up-client"], "{}", pair.west.log);
+        assert!(!pair.west.kernel.routes().is_empty(), "routes are the daemon's");
+        let down = Request::Down { name: "tunnel".into() };
+        assert_eq!(pair.west.order(down).await.status, 0);
+        seconds(1).await;
+        assert_eq!(pair.west.runner.verbs(), ["up-client", "down-client"], "{}", pair.west.log);
+        for script in pair.west.runner.ran() {
+            assert_eq!(script.command, pluto_updown::dns::SCRIPT);
+            for (name, value) in [
+                ("UPDOWN_PART", "dns"),
+                ("PLUTO_PEER_DNS_INFO", "10.2.0.53"),
+                ("PLUTO_PEER_DOMAIN_INFO", "example.com"),
+                ("PLUTO_CFG_CLIENT", "1"),
+                ("PLUTO_INTERFACE", "eth0"),
+            ] {
+                let told = (name.to_string(), value.to_string());
+                assert!(script.environment.contains(&told), "{told:?}: {script:?}");
+            }
+        }
+        assert!(pair.east.runner.ran().is_empty(), "the server gives, and is given nothing");
         pair.end().await;
     });
 }
@@ -139,6 +174,39 @@ fn who_returns_from_elsewhere_takes_its_address_along() {
         elsewhere.delete("tunnel").await;
         assert_eq!(elsewhere.stop().await, 0);
         pair.wire.mend(pair.west.address);
+        pair.end().await;
+    });
+}
+
+/// Two hosts have one identity, and neither takes the other's address.
+#[test]
+fn without_share_lease_each_ike_sa_of_an_identity_has_its_own_address_and_none_is_kept() {
+    run(async {
+        let [west, east] = Pair::setups(6);
+        let pair = Pair::bare(west, east).await;
+        let server = format!("{SERVER} share-lease=no");
+        pair.west.add(connection("tunnel", CLIENT)).await;
+        pair.east.add(connection("tunnel", &server)).await;
+        pair.establish().await;
+        let other = Host::listening(&pair.wire, Setup::new("192.0.2.9", 78)).await;
+        other.add(connection("tunnel", &CLIENT.replace("192.0.2.1", "192.0.2.9"))).await;
+        let outcome = other.initiate("tunnel").outcome().await;
+        assert_eq!(outcome.status, 0, "{outcome:#?}\n{}", pair.east.log);
+        seconds(2).await;
+        assert!(pair.west.log.says("received IPv4 lease 10.9.0.100"), "{}", pair.west.log);
+        assert!(other.log.says("received IPv4 lease 10.9.0.101"), "{}", other.log);
+        let pool = pools(&pair.east).await.remove(0);
+        assert_eq!((pool.in_use, pool.lease.len()), (2, 2), "{}", pair.east.log);
+        assert_eq!((pair.west.tunnels(), other.tunnels()), (1, 1));
+        for host in [&other, &pair.west] {
+            let down = Request::Down { name: "tunnel".into() };
+            assert_eq!(host.order(down).await.status, 0);
+            seconds(1).await;
+        }
+        let pool = pools(&pair.east).await.remove(0);
+        assert_eq!((pool.in_use, pool.reusable), (0, 0), "{pool:?}");
+        other.delete("tunnel").await;
+        assert_eq!(other.stop().await, 0);
         pair.end().await;
     });
 }

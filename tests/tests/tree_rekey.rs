@@ -66,7 +66,7 @@ fn rekeyed_within_a_second_the_new_sa_sends_when_the_delete_of_the_old_one_goes(
         });
         for _ in 0..3 {
             assert_eq!(pair.west.order(rekey_child("tunnel")).await.status, 0);
-            pass(Duration::from_millis(100)).await;
+            pass(Duration::from_millis(200)).await;
             // What is on its way by the old ones still arrives.
             assert!(pair.west.tunnels() >= 2, "{}", pair.west.log);
         }
@@ -75,6 +75,34 @@ fn rekeyed_within_a_second_the_new_sa_sends_when_the_delete_of_the_old_one_goes(
         seconds(5).await;
         pair.assert_up(1).await;
         pair.end().await;
+    });
+}
+
+/// Both directions of a Child SA, and both kernels: never the same packet for both ends.
+#[test]
+fn the_kernels_are_told_soft_limits_that_are_apart_and_none_without_rekeying() {
+    run(async {
+        for (more, none) in [("", false), (" rekey=no", true)] {
+            let limits = format!("ipsec-max-packets=8000 ipsec-max-bytes=8000000{more}");
+            let pair = Pair::new(40, &limits).await;
+            pair.establish().await;
+            for (host, least, most) in [(&pair.west, 2_000, 3_000), (&pair.east, 4_000, 4_000)] {
+                let specs: Vec<_> =
+                    host.kernel.sas().into_iter().filter_map(|sa| sa.spec).collect();
+                assert!(!specs.is_empty());
+                for spec in specs {
+                    assert_eq!((spec.packets.1, spec.bytes.1), (8_000, 8_000_000));
+                    if none {
+                        assert_eq!((spec.packets.0, spec.bytes.0), (u64::MAX, u64::MAX));
+                    } else {
+                        assert!((least..=most).contains(&spec.packets.0), "{:?}", spec.packets);
+                        let bytes = least * 1_000..=most * 1_000;
+                        assert!(bytes.contains(&spec.bytes.0), "{:?}", spec.bytes);
+                    }
+                }
+            }
+            pair.end().await;
+        }
     });
 }
 

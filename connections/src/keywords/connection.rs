@@ -3,7 +3,7 @@
 use super::{Complaint, Draft, Effect, Keyword, Read, Scope, Syntax, values};
 use crate::end::Family;
 use crate::settings::{AuthbyWord, Auto, ConnectionType, Esn, Shunt};
-use crate::{Authby, Encapsulation, Fragmentation};
+use crate::{Authby, Encapsulation, Fragmentation, Pfs};
 use pluto_wire::numbers::ProtocolId;
 use std::time::Duration;
 
@@ -54,15 +54,15 @@ const TEXT: Syntax = Syntax::Text;
 #[rustfmt::skip]
 pub(super) static TABLE: &[Keyword] = &[
     // What it is.
-    conn("auto", &[], "ignore", "what is done when it is loaded", set!(auto, auto)),
+    conn("auto", &[], "ignore", "when it is loaded: ignore, add, ondemand, start or keep", set!(auto, auto)),
     conn("type", &[], "tunnel", "tunnel, transport, passthrough or drop", set!(kind, kind)),
     conn("connalias", &[], "none", "other names", |d, v| {
         d.aliases = values::list(v).map(Into::into).collect();
         Ok(())
     }),
-    conn("hostaddrfamily", &[], "from the addresses", "family of the ends' addresses",
+    conn("hostaddrfamily", &[], "from the addresses", "family of the ends' addresses: ipv4 or ipv6",
         set!(family, family)),
-    conn("keyexchange", &[], "ikev2", "version of IKE", |_, v| {
+    conn("keyexchange", &[], "ikev2", "version of IKE: ikev2; ikev1 is refused", |_, v| {
         unless(values::choice(v, &[(&["ikev2"], true), (&["ike"], true), (&["ikev1"], false)])?)
     }),
     conn("ikev2", &[], "yes", "old way to choose the version of IKE", |d, v| {
@@ -73,14 +73,14 @@ pub(super) static TABLE: &[Keyword] = &[
         ])?)
     }),
     // Who may.
-    conn("authby", &[], "rsasig,ecdsa", "how both ends authenticate", authby),
+    conn("authby", &[], "rsasig,ecdsa", "how both ends authenticate: secret, null or never; signatures are refused", authby),
     later("require-id-on-certificate", &["allow-cert-without-san-id"], "yes",
         "the peer's certificate must name its id", YES_NO, &["yes"]),
     later("dns-match-id", &["dns-match-id,"], "no", "the peer's id must resolve to its address",
         YES_NO, &["no"]),
     later("pam-authorize", &[], "no", "ask PAM about the peer's id", YES_NO, &["no"]),
     // No certificate is ever sent yet, so the question which has no bad answer.
-    conn("sendca", &[], "all", "which CA certificates are sent", set!(send_ca, |v| {
+    conn("sendca", &[], "all", "which CA certificates are sent: none, issuer or all; none is yet", set!(send_ca, |v| {
         values::choice(v, &[(&["none"], "none"), (&["issuer"], "issuer"), (&["all"], "all")])
     })),
     later("ppk", &[], "no", "post-quantum pre-shared key (RFC 8784)",
@@ -102,68 +102,71 @@ pub(super) static TABLE: &[Keyword] = &[
         d.ah = Some(v.into());
         Ok(())
     }),
-    conn("phase2", &[], "esp", "ESP or AH", |d, v| {
+    conn("phase2", &[], "esp", "esp or ah", |d, v| {
         let words: &[(&[&str], _)] = &[(&["esp"], ProtocolId::ESP), (&["ah"], ProtocolId::AH)];
         d.settings.phase2 = Some(values::choice(v, words)?);
         Ok(())
     }),
-    conn("pfs", &[], "yes", "a key exchange for each Child SA", set!(pfs, values::yes_no)),
-    conn("esn", &[], "either", "extended sequence numbers", set!(esn, esn)),
-    later("pfs-rekey-workaround", &[], "no", "for peers that rekey without PFS", YES_NO, &["no"]),
-    later("ms-dh-downgrade", &[], "no", "for Windows", YES_NO, &["no"]),
+    conn("pfs", &[], "yes", "a key exchange for each Child SA; if not said, the peer may do without",
+        set!(pfs, |v| Ok(if values::yes_no(v)? { Pfs::Required } else { Pfs::No }))),
+    conn("esn", &[], "either", "extended sequence numbers: yes, no or either", set!(esn, esn)),
+    conn("pfs-rekey-workaround", &[], "no", "a peer that rekeys chooses the key exchange, or none",
+        set!(pfs_rekey_workaround, values::yes_no)),
+    conn("ms-dh-downgrade", &[], "no", "a peer may rekey with a weaker key exchange, or none",
+        set!(ms_dh_downgrade, values::yes_no)),
     later("compress", &[], "no", "IPCOMP", YES_NO, &["no"]),
     later("sha2-truncbug", &["sha2_truncbug"], "no", "SHA2-256 cut to 96 bits (IKEv1)",
         YES_NO, &["no"]),
     later("intermediate", &[], "no", "IKE_INTERMEDIATE (RFC 9242)", YES_NO, &["no"]),
     // Traffic.
-    conn("narrowing", &["allow-narrowing"], "no", "the peer may ask for less",
+    conn("narrowing", &["allow-narrowing"], "no", "the peer may ask for less; with addresspool= yes",
         set!(narrowing, values::yes_no)),
     conn("overlapip", &[], "no", "several peers may have the same subnet",
         set!(overlap_ip, values::yes_no)),
-    conn("failureshunt", &[], "none", "traffic after a failed negotiation",
+    conn("failureshunt", &[], "none", "traffic after a failed negotiation: none, passthrough or drop",
         set!(failure_shunt, failure_shunt)),
-    conn("negotiationshunt", &[], "drop", "traffic during negotiation",
+    conn("negotiationshunt", &[], "drop", "traffic during negotiation: drop or passthrough",
         set!(negotiation_shunt, negotiation_shunt)),
     later("sec-label", &["policy-label", "policylabel"], "none", "SELinux label", TEXT, &[]),
     // Lifetimes.
-    conn("ikelifetime", &[], "8h", "life of an IKE SA", |d, v| {
+    conn("ikelifetime", &[], "8h", "life of an IKE SA in seconds, to 24h; 0 is 24h", |d, v| {
         d.settings.ike_life = lifetime(d, "ikelifetime", v)?;
         Ok(())
     }),
     conn("ipsec-lifetime", &["ipseclifetime", "salifetime", "lifetime", "keylife"], "8h",
-        "life of a Child SA", |d, v| {
+        "life of a Child SA in seconds, to 24h; 0 is 24h", |d, v| {
         d.settings.child_life = lifetime(d, "ipsec-lifetime", v)?;
         Ok(())
     }),
-    conn("ipsec-max-bytes", &[], "2^63", "octets that a Child SA may carry",
+    conn("ipsec-max-bytes", &[], "2^63", "octets that a Child SA may carry (KiB to EiB); 0: no limit",
         set!(max_bytes, |v| limit(v, true))),
-    conn("ipsec-max-packets", &[], "2^63", "packets that a Child SA may carry",
+    conn("ipsec-max-packets", &[], "2^63", "packets that a Child SA may carry (Ki to Ei); 0: no limit",
         set!(max_packets, |v| limit(v, false))),
-    conn("rekeymargin", &["rekeywindow"], "9m", "how early a replacement begins",
+    conn("rekeymargin", &["rekeywindow"], "9m", "how early a replacement begins, in seconds; at most what a life allows",
         set!(rekey_margin, seconds)),
-    conn("rekeyfuzz", &[], "100%", "by how much the margin may grow", set!(rekey_fuzz, values::percent)),
-    conn("rekey", &[], "yes", "begin replacements", set!(rekey, values::yes_no)),
-    conn("reauth", &[], "no", "replace the IKE SA by a new one", set!(reauth, values::yes_no)),
-    conn("replay-window", &[], "128", "packets that may come late",
+    conn("rekeyfuzz", &[], "100%", "percent by which the margin grows at random, at most", set!(rekey_fuzz, values::percent)),
+    conn("rekey", &[], "yes", "replace SAs before they end; the peer may in any case", set!(rekey, values::yes_no)),
+    conn("reauth", &[], "no", "replace the IKE SA by one that authenticates anew", set!(reauth, values::yes_no)),
+    conn("replay-window", &[], "128", "packets that may come late, 0 to 4096; 0: replays are not noticed",
         set!(replay_window, |v| values::number32(v, 0, MAX_REPLAY_WINDOW))),
     conn("retransmit-timeout", &[], "30s", "when a request is given up",
-        set!(retransmit_timeout, |v| positive(v, Duration::from_secs(1)))),
-    conn("retransmit-interval", &[], "500ms", "first delay of retransmission",
+        set!(retransmit_timeout, |v| positive(v, Duration::from_secs(1)).map(Some))),
+    conn("retransmit-interval", &[], "500ms", "first delay of retransmission, in milliseconds; doubles each time",
         set!(retransmit_interval, |v| positive(v, Duration::from_millis(1)))),
-    conn("dpddelay", &[], "0", "silence after which the peer is probed", set!(dpd_delay, seconds)),
-    conn("dpdtimeout", &["ikev1-dpdtimeout"], "0", "silence that ends an IKEv1 SA",
+    conn("dpddelay", &[], "0", "silence after which the peer is probed, in seconds; 0: never", set!(dpd_delay, seconds)),
+    conn("dpdtimeout", &["ikev1-dpdtimeout"], "0", "silence that ends an IKEv1 SA, in seconds; no effect with IKEv2",
         set!(dpd_timeout, seconds)),
     later("session-resumption", &[], "no", "resume with a ticket (RFC 5723)", YES_NO, &["no"]),
     later("reject-simultaneous-ike-auth", &[], "no", "settle crossing IKE_AUTH exchanges",
         YES_NO, &["no"]),
     // The network between.
-    conn("fragmentation", &["ike-frag", "ike_frag"], "yes", "IKE fragmentation (RFC 7383)",
+    conn("fragmentation", &["ike-frag", "ike_frag"], "yes", "IKE fragmentation (RFC 7383): yes, no, or force: the smallest from the start",
         set!(fragmentation, fragmentation)),
-    conn("encapsulation", &["encaps", "forceencaps"], "auto", "ESP in UDP",
+    conn("encapsulation", &["encaps", "forceencaps"], "auto", "ESP in UDP: auto (where there is a NAT), yes or no",
         set!(encapsulation, encapsulation)),
-    conn("nat-keepalive", &["nat_keepalive"], "yes", "keepalives behind a NAT",
+    conn("nat-keepalive", &["nat_keepalive"], "yes", "send keepalives where we are behind a NAT",
         set!(nat_keepalive, values::yes_no)),
-    conn("mobike", &[], "no", "addresses may change (RFC 4555)", |d, v| {
+    conn("mobike", &[], "no", "addresses may change (RFC 4555); needs type=tunnel", |d, v| {
         // nat: only while there is one.
         unless(!v.eq_ignore_ascii_case("nat"))?;
         d.settings.mobike = values::yes_no(v)?;
@@ -185,25 +188,25 @@ pub(super) static TABLE: &[Keyword] = &[
     later("accept-redirect", &[], "no", "follow redirects", YES_NO, &["no"]),
     later("accept-redirect-to", &[], "%any", "only to there", TEXT, &["%any"]),
     // The kernel.
-    conn("metric", &[], "0", "metric of routes", set!(metric, |v| values::number32(v, 1, u32::MAX))),
-    conn("mtu", &[], "0", "MTU of routes", set!(mtu, mtu)),
-    conn("priority", &[], "auto", "priority of policies",
+    conn("metric", &[], "0", "metric of routes, 1 to 2^32 - 1", set!(metric, |v| values::number32(v, 1, u32::MAX))),
+    conn("mtu", &[], "0", "MTU of routes in octets, to 65535; 0: the interface's", set!(mtu, mtu)),
+    conn("priority", &[], "auto", "priority of policies, to 2^32 - 1; 0: by their selectors",
         set!(priority, |v| values::number32(v, 0, u32::MAX))),
-    conn("reqid", &[], "generated", "number that groups SAs and policies",
+    conn("reqid", &[], "generated", "number that groups SAs and policies, 1 to 16383",
         set!(reqid, |v| values::number32(v, 1, 16_383))),
-    conn("mark", &["conn-mark"], "none", "firewall mark, both directions", |d, v| {
+    conn("mark", &["conn-mark"], "none", "firewall mark of both directions, VALUE or VALUE/MASK", |d, v| {
         d.settings.mark = Some(mark(v)?);
         Ok(())
     }),
-    conn("mark-in", &["conn-mark-in"], "none", "firewall mark, inbound", |d, v| {
+    conn("mark-in", &["conn-mark-in"], "none", "firewall mark inbound; overrides mark=", |d, v| {
         d.settings.mark_in = Some(mark(v)?);
         Ok(())
     }),
-    conn("mark-out", &["conn-mark-out"], "none", "firewall mark, outbound", |d, v| {
+    conn("mark-out", &["conn-mark-out"], "none", "firewall mark outbound; overrides mark=", |d, v| {
         d.settings.mark_out = Some(mark(v)?);
         Ok(())
     }),
-    conn("tfc", &[], "0", "pad ESP to so many octets", set!(tfc, |v| values::number32(v, 0, 65_535))),
+    conn("tfc", &[], "0", "pad ESP to so many octets, to 65535; 0: not", set!(tfc, |v| values::number32(v, 0, 65_535))),
     conn("send-esp-tfc-padding-not-supported", &["send-no-esp-tfc"], "no",
         "tell the peer not to pad", set!(send_no_tfc, values::yes_no)),
     conn("decap-dscp", &[], "no", "copy DSCP out of the tunnel", set!(decap_dscp, values::yes_no)),
@@ -235,17 +238,17 @@ pub(super) static TABLE: &[Keyword] = &[
     later("xauthfail", &[], "hard", "what a failed XAUTH means (IKEv1)",
         Syntax::Words(&["hard", "soft"]), &["hard"]),
     // With IKEv2 the client asks, always.
-    conn("modecfgpull", &[], "no", "ask for the address (IKEv1)", |_, v| {
+    conn("modecfgpull", &[], "no", "ask for the address (IKEv1); no effect with IKEv2", |_, v| {
         values::yes_no(v)?;
         Ok(())
     }),
-    conn("modecfgdns", &[], "none", "DNS servers for the peer", set!(config_dns, values::addresses)),
-    conn("modecfgdomains", &[], "none", "DNS domains for the peer", set!(config_domains, domains)),
-    conn("modecfgbanner", &[], "none", "greeting for the peer", set!(config_banner, banner)),
+    conn("modecfgdns", &[], "none", "addresses of DNS servers for the peer", set!(config_dns, values::addresses)),
+    conn("modecfgdomains", &[], "none", "domains for the peer that these servers resolve, to 64", set!(config_domains, domains)),
+    conn("modecfgbanner", &[], "none", "greeting for the peer, to 512 octets", set!(config_banner, banner)),
     conn("ignore-peer-dns", &[], "no", "do not use the peer's DNS servers",
         set!(ignore_peer_dns, values::yes_no)),
-    later("share-lease", &[], "yes", "one address for all of a peer's connections",
-        YES_NO, &["yes"]),
+    conn("share-lease", &[], "yes", "a peer's address is kept for its identity",
+        set!(share_lease, values::yes_no)),
     later("remote-peer-type", &["remote_peer_type"], "ietf", "the peer is a Cisco (IKEv1)",
         Syntax::Words(&["ietf", "cisco"]), &["ietf"]),
     later("cisco-unity", &["cisco_unity"], "no", "Cisco's extensions (IKEv1)", YES_NO, &["no"]),

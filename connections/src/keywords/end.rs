@@ -32,18 +32,18 @@ const TEXT: Syntax = Syntax::Text;
 /// All of them.
 #[rustfmt::skip]
 pub(super) static TABLE: &[Keyword] = &[
-    end("host", &[], "required", "address, name, %any, %defaultroute or %interface", host),
-    end("ikeport", &[], "500, 4500 behind NAT", "UDP port of IKE", |e, v| {
+    end("host", &[], "required", "of left= and right=: address, name, %any, %defaultroute or %interface", host),
+    end("ikeport", &[], "500, 4500 behind NAT", "UDP port of IKE, 1 to 65535", |e, v| {
         e.ike_port = Some(values::number16(v, 1, u16::MAX)?);
         Ok(())
     }),
-    end("nexthop", &[], "from the route", "router towards the other end", |e, v| {
+    end("nexthop", &[], "from the route", "router towards the other end: address, %direct or %defaultroute", |e, v| {
         e.nexthop = Nexthop::parse(v)?;
         Ok(())
     }),
-    end("subnet", &["client"], "the host", "traffic of this end", subnet),
+    end("subnet", &["client"], "the host", "traffic of this end: networks or ranges, a list", subnet),
     later("subnets", &[], "none", "several subnets, a connection each", TEXT, &[]),
-    end("protoport", &["clientprotoport"], "all", "protocol and port of this end", |e, v| {
+    end("protoport", &["clientprotoport"], "all", "protocol and port of this end, as in tcp/443; %any: any one", |e, v| {
         e.proto_port = Some(ProtoPort::parse(v)?);
         Ok(())
     }),
@@ -52,8 +52,8 @@ pub(super) static TABLE: &[Keyword] = &[
         Ok(())
     }),
     end("id", &[], "the host's address", "who the end is", id),
-    end("auth", &[], "authby", "how this end authenticates", auth),
-    end("updown", &[], "native", "command run when routes and tunnels change", |e, v| {
+    end("auth", &[], "authby", "how this end authenticates: psk or null; signatures are refused", auth),
+    end("updown", &[], "native", "command run when routes and tunnels change; %disabled: none", |e, v| {
         e.updown = Some(if v == "%disabled" { "".into() } else { v.into() });
         Ok(())
     }),
@@ -70,7 +70,7 @@ pub(super) static TABLE: &[Keyword] = &[
     later("dnskeyondemand", &[], "no", "public key from the DNS", YES_NO, &["no"]),
     later("ca", &[], "%any", "certificate authority", TEXT, &["%any"]),
     // No certificate is ever sent yet, so the question when has no bad answer.
-    end("sendcert", &[], "always", "when to send the certificate", |e, v| {
+    end("sendcert", &[], "always", "when to send the certificate: always, never, ifasked; none is yet", |e, v| {
         e.send_cert = values::choice(v, &[
             (&["always", "yes", "alwayssend"], "always"),
             (&["never", "no"], "never"),
@@ -80,17 +80,17 @@ pub(super) static TABLE: &[Keyword] = &[
     }),
     later("xauthserver", &["xauth"], "no", "XAUTH server (IKEv1)", YES_NO, &["no"]),
     later("xauthclient", &[], "no", "XAUTH client (IKEv1)", YES_NO, &["no"]),
-    end("modecfgserver", &["modeconfigserver"], "no", "hands out addresses", |e, v| {
+    end("modecfgserver", &["modeconfigserver"], "no", "gives the other end its address; that end's addresspool= implies it", |e, v| {
         e.config_server = values::yes_no(v)?;
         Ok(())
     }),
-    end("modecfgclient", &["modeconfigclient"], "no", "asks for an address", |e, v| {
+    end("modecfgclient", &["modeconfigclient"], "no", "asks for an address; addresspool= implies it", |e, v| {
         e.config_client = values::yes_no(v)?;
         Ok(())
     }),
     later("username", &["xauthusername", "xauthuser", "xauthname"], "none", "XAUTH or EAP user",
         TEXT, &[]),
-    end("addresspool", &[], "none", "addresses to hand out", address_pool),
+    end("addresspool", &[], "none", "addresses for this end's host: FROM-TO or NET/LENGTH, to 64 ranges", address_pool),
     later("cat", &[], "no", "client address translation", YES_NO, &["no"]),
     later("updown-config", &[], "noasync,noexec", "how the updown command is run", TEXT,
         &["noasync,noexec", "noasync noexec", "no-async,no-exec", "noasync", "noexec"]),

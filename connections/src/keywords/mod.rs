@@ -5,6 +5,8 @@
 mod connection;
 mod end;
 #[cfg(test)]
+mod reference_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod values;
 
@@ -39,6 +41,14 @@ pub struct Keyword {
     /// What it does, in a few words.
     pub summary: &'static str,
     effect: Effect,
+}
+
+impl Keyword {
+    /// Whether more can be said with it than what asks for nothing.
+    #[must_use]
+    pub fn is_supported(&self) -> bool {
+        matches!(self.effect, Effect::End(_) | Effect::Connection(_))
+    }
 }
 
 /// What reading a keyword does.

@@ -141,6 +141,19 @@ fn contradictions_are_refused() {
             "gets its addresses from the other end",
         ),
         (&[("rightaddresspool", "10.0.0.2"), ("type", "transport")], "need type=tunnel"),
+        (&[("type", "transport"), ("mobike", "yes")], "needs type=tunnel"),
+        (
+            &[("ms-dh-downgrade", "yes"), ("pfs-rekey-workaround", "yes")],
+            "pfs-rekey-workaround=yes invalid, excludes ms-dh-downgrade=yes",
+        ),
+        (
+            &[("rightaddresspool", "10.0.0.2"), ("narrowing", "no")],
+            "conflicts with rightaddresspool=10.0.0.2",
+        ),
+        (
+            &[("leftaddresspool", "10.0.0.2"), ("Allow-Narrowing", "no")],
+            "Allow-Narrowing=no invalid, conflicts with leftaddresspool=10.0.0.2",
+        ),
     ] {
         let text = complaint(keywords);
         assert!(text.contains(expected), "{keywords:?}: {text}");
@@ -179,6 +192,24 @@ fn lifetimes_are_cut_and_obsolete_keywords_ignored_with_a_warning() {
     assert!(warnings.contains("ikelifetime=30h reduced to the maximum of 24h"), "{warnings}");
     assert!(warnings.contains("obsolete keyword ignored: keyingtries=3"), "{warnings}");
     assert!(warnings.contains("obsolete keyword ignored: dpdaction=hold"), "{warnings}");
+}
+
+#[test]
+fn what_does_not_contradict_is_taken() {
+    for keywords in [
+        &[("type", "transport"), ("mobike", "no")][..],
+        &[("rightaddresspool", "10.0.0.2"), ("narrowing", "yes")],
+        &[("narrowing", "no")],
+    ] {
+        assert!(Connection::parse(&psk("c", keywords)).is_ok(), "{keywords:?}");
+    }
+}
+
+#[test]
+fn forced_fragmentation_is_told_as_what_it_is() {
+    let connection = Connection::parse(&psk("c", &[("fragmentation", "force")])).unwrap();
+    let warnings = connection.warnings().join("\n");
+    assert!(warnings.contains("the smallest fragments from the start"), "{warnings}");
 }
 
 #[test]
@@ -229,5 +260,41 @@ proptest::proptest! {
         if let Ok(all) = told.expand() {
             proptest::prop_assert!(!all.is_empty());
         }
+    }
+}
+
+#[test]
+fn what_is_said_of_pfs_and_retransmission_is_told_from_what_is_not() {
+    let here =
+        crate::LocalAddress { interface: "eth0".into(), address: "192.0.2.1".parse().unwrap() };
+    let policies = |more: &[(&str, &str)]| {
+        let connection = Connection::parse(&psk("c", more)).unwrap();
+        let connection = connection.oriented(std::slice::from_ref(&here));
+        (connection.ike_policy().unwrap(), connection.child_policy().unwrap())
+    };
+    use crate::{Pfs, RekeyPfs};
+    for (keywords, pfs, rekey_pfs) in [
+        (&[][..], Pfs::Preferred, RekeyPfs::Same),
+        (&[("pfs", "yes")], Pfs::Required, RekeyPfs::Same),
+        (&[("pfs", "no")], Pfs::No, RekeyPfs::Same),
+        (&[("ms-dh-downgrade", "yes")], Pfs::Preferred, RekeyPfs::Weaker),
+        (
+            &[("ms-dh-downgrade", "no"), ("pfs-rekey-workaround", "no")],
+            Pfs::Preferred,
+            RekeyPfs::Same,
+        ),
+        (&[("pfs", "yes"), ("pfs-rekey-workaround", "yes")], Pfs::Required, RekeyPfs::AsProposed),
+    ] {
+        let (_, child) = policies(keywords);
+        assert_eq!((child.pfs, child.rekey_pfs), (pfs, rekey_pfs), "{keywords:?}");
+    }
+    for (keywords, timeout, configured) in [
+        (&[][..], 30, false),
+        (&[("retransmit-timeout", "30s")], 30, true),
+        (&[("retransmit-timeout", "10m")], 600, true),
+    ] {
+        let (ike, _) = policies(keywords);
+        let said = (ike.retransmit.timeout.as_secs(), ike.retransmit.configured);
+        assert_eq!(said, (timeout, configured), "{keywords:?}");
     }
 }

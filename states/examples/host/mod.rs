@@ -11,7 +11,7 @@
 use pluto_connections::proposal::{ChildProposals, IkeProposals};
 use pluto_connections::{
     Authby, ChildPolicy, ConnectionSerial, Encapsulation, Fragmentation, Id, IkePolicy, IpsecMode,
-    Lifetimes, Retransmit, Selector,
+    Lifetimes, Pfs, RekeyPfs, Retransmit, Selector,
 };
 use pluto_crypto::{Secret, SystemEntropy, psk_auth};
 use pluto_states::{
@@ -47,6 +47,7 @@ fn policies(local: &str, remote: &str) -> (Arc<IkePolicy>, Arc<ChildPolicy>) {
         retransmit: Retransmit {
             interval: Duration::from_millis(500),
             timeout: Duration::from_secs(30),
+            configured: false,
         },
         lifetimes,
         reauth: false,
@@ -69,7 +70,8 @@ fn policies(local: &str, remote: &str) -> (Arc<IkePolicy>, Arc<ChildPolicy>) {
         remote_ts: any,
         mode: IpsecMode::Tunnel,
         narrowing: false,
-        pfs: true,
+        pfs: Pfs::Preferred,
+        rekey_pfs: RekeyPfs::Same,
         lifetimes,
         replay_window: 128,
         reqid: 1,

@@ -11,16 +11,23 @@ use crate::child_sa::{Child, ChildState, Life};
 use crate::common::Cx;
 use crate::refusal::Refusal;
 use crate::{
-    Cause, ChildEvent, ChildInstall, ChildSpi, ChildUp, DownReason, KernelRequest, Output,
+    Cause, ChildEvent, ChildInstall, ChildSpi, ChildUp, DownReason, KernelRequest, Limit, Output,
     StoryEvent,
 };
 use pluto_connections::proposal::ChosenChild;
-use pluto_connections::{AddressRange, ChildPolicy, Id, IpsecMode, Selector, SerialNo, narrow};
+use pluto_connections::{
+    AddressRange, ChildPolicy, Id, IpsecMode, Selector, SerialNo, count_policy_pairs, narrow,
+    without_subsets,
+};
 use pluto_crypto::{ChildKeys, ChildSuite, Error, Secret};
 use pluto_wire::numbers::{KeId, NotifyType, PrfId, ProtocolId};
 use pluto_wire::v2::{Notify, Payload, Proposal, SaPayload, TrafficSelector};
 use std::net::IpAddr;
 use std::sync::Arc;
+
+/// Policies that a peer's selectors may make of a Child SA, unless the connection's own make
+/// more. Each of them costs us memory, and the peer a few octets at most.
+const MAX_POLICIES: usize = 1024;
 
 /// The three payloads of a request or response for a Child SA.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
@@ -127,6 +134,7 @@ pub(crate) fn answer(
         Refusal::child(Cause::Incompatible, NotifyType::NO_PROPOSAL_CHOSEN, why)
     })?;
     usable_spi(chosen.remote_spi)?;
+    unused_spi(cx, chosen.protocol, ChildSpi(u32::from_be_bytes(chosen.remote_spi)))?;
     // RFC 7296, 1.3.1: transport mode is the initiator's to ask for, and ours to decline.
     let mode = if request.transport { policy.mode } else { IpsecMode::Tunnel };
     if mode != policy.mode {
@@ -138,6 +146,7 @@ pub(crate) fn answer(
         narrowed(&policy.remote_ts, &translation.remote(&request.ts_i), policy.narrowing)?,
         narrowed(&policy.local_ts, &translation.local(&request.ts_r), policy.narrowing)?,
     );
+    installable(Cause::Incompatible, policy, &local_ts, &remote_ts)?;
     let reply = Reply {
         proposal: chosen.reply.clone(),
         ts_i: translation.undo_remote(&remote_ts),
@@ -191,6 +200,7 @@ pub(crate) fn accept(
     }
     let ours = within(&policy.local_ts, &selectors(&response.ts_i), policy.narrowing)?;
     let theirs = within(&policy.remote_ts, &selectors(&response.ts_r), policy.narrowing)?;
+    installable(Cause::Misbehaved, policy, &ours, &theirs)?;
     Ok(settle(&chosen, mode, ours, theirs))
 }
 
@@ -200,6 +210,23 @@ fn usable_spi(spi: [u8; 4]) -> Result<(), Refusal> {
         return Ok(());
     }
     let why = "the peer's SPI is a reserved one".into();
+    Err(Refusal::child(Cause::Misbehaved, NotifyType::NO_PROPOSAL_CHOSEN, why))
+}
+
+/// Who receives chooses the SPI, so that it names one SA (RFC 4301, 4.1); two that are the same
+/// leave Deletes and rekeyings without a meaning. RFC 7296 has no error of its own for it.
+/// INVALID_SYNTAX would end the IKE SA (2.21.3), and it is no more than this proposal that we
+/// cannot take (1.3.1).
+///
+/// # Errors
+/// NO_PROPOSAL_CHOSEN: another Child SA of this IKE SA has it.
+pub(crate) fn unused_spi(
+    cx: &Cx<'_, '_>,
+    protocol: ProtocolId,
+    spi: ChildSpi,
+) -> Result<(), Refusal> {
+    let Some(other) = cx.sa.children.by_outbound(protocol, spi) else { return Ok(()) };
+    let why = format!("Child SA {} has the peer's SPI {spi} already", other.serial);
     Err(Refusal::child(Cause::Misbehaved, NotifyType::NO_PROPOSAL_CHOSEN, why))
 }
 
@@ -257,7 +284,33 @@ fn within(
         let why = "it narrowed traffic selectors, and narrowing=no";
         return Err(ts_unacceptable(Cause::Incompatible, why, policy, answered));
     }
-    Ok(answered.to_vec())
+    Ok(without_subsets(answered))
+}
+
+/// Whether the kernel can be asked for the policies of these selectors.
+fn installable(
+    cause: Cause,
+    policy: &ChildPolicy,
+    local: &[Selector],
+    remote: &[Selector],
+) -> Result<(), Refusal> {
+    let parts = |side: &[Selector]| {
+        side.iter().map(Selector::part_count).fold(0_usize, usize::saturating_add)
+    };
+    // Routes and updown go by the prefixes of one side, whatever is on the other.
+    let size = |local: &[Selector], remote: &[Selector]| {
+        count_policy_pairs(local, remote).max(parts(local)).max(parts(remote))
+    };
+    let (size, most) = (size(local, remote), size(&policy.local_ts, &policy.remote_ts));
+    let most = most.max(MAX_POLICIES);
+    let why = if size > most {
+        format!("traffic selectors would make {size} policies, more than {most}")
+    } else if count_policy_pairs(local, remote) == 0 {
+        "no traffic selector of ours goes with one of the peer's".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(ts_unacceptable(cause, &why, local, remote))
 }
 
 fn covers(result: &[Selector], policy: &[Selector]) -> bool {
@@ -364,10 +417,13 @@ pub(crate) fn install(
         other => other,
     };
     let (path, encapsulated) = (mobike::settled_path(cx.sa), cx.sa.nat.encapsulates());
-    let ike = cx.sa.serial;
+    let (ike, fuzz) = (cx.sa.serial, fuzz(cx));
     let Some(child) = cx.sa.child_mut(serial) else { return Ok(()) };
     let spi_in = child.spi_in.unwrap_or(ChildSpi(0));
     let policy = Arc::clone(&child.policy);
+    let limit = |hard| Limit::begin(hard, &policy.lifetimes, initiator, fuzz);
+    let bytes = limit(policy.lifetimes.max_bytes);
+    let packets = limit(policy.lifetimes.max_packets);
     let (key_in, integ_key_in, key_out, integ_key_out) = if initiator {
         (keys.responder_encr, keys.responder_integ, keys.initiator_encr, keys.initiator_integ)
     } else {
@@ -413,6 +469,8 @@ pub(crate) fn install(
         integ_key_out,
         local_ts: settled.local_ts,
         remote_ts: settled.remote_ts,
+        bytes,
+        packets,
         replaces,
     });
     match sends_later {
@@ -453,10 +511,15 @@ pub(crate) fn fuzz(cx: &mut Cx<'_, '_>) -> u16 {
     u16::from_be_bytes(cx.random()) % 1001
 }
 
-/// A larval Child SA has failed.
-pub(crate) fn failed(cx: &mut Cx<'_, '_>, serial: SerialNo, event: StoryEvent, reason: DownReason) {
+/// A line about a Child SA.
+pub(crate) fn story(cx: &mut Cx<'_, '_>, serial: SerialNo, event: StoryEvent) {
     if let Some(child) = cx.sa.child(serial).cloned() {
         cx.child_story(&child, event);
     }
+}
+
+/// A larval Child SA has failed.
+pub(crate) fn failed(cx: &mut Cx<'_, '_>, serial: SerialNo, event: StoryEvent, reason: DownReason) {
+    story(cx, serial, event);
     cx.child_down(serial, reason);
 }

@@ -42,6 +42,7 @@ pub enum ConfigStory {
     ReceivedAddress(IpAddr),
     ReceivedDns(IpAddr),
     ReceivedDomain(String),
+    ReceivedBanner(String),
     UsingLease(IpAddr),
     AssignedLease { address: IpAddr, remote_id: Id },
 }
@@ -57,6 +58,7 @@ impl fmt::Display for ConfigStory {
                 write!(f, "received INTERNAL_IP{}_DNS server address {address}", version(address))
             }
             Self::ReceivedDomain(domain) => write!(f, "received INTERNAL_DNS_DOMAIN {domain}"),
+            Self::ReceivedBanner(banner) => write!(f, "received banner \"{banner}\""),
             Self::UsingLease(address) => {
                 let version = version(address);
                 write!(f, "received IPv{version} lease {address}, updating source IP address")
@@ -90,6 +92,8 @@ pub(crate) fn request(policy: &ChildPolicy) -> Option<Payload> {
         ask(A::INTERNAL_IP6_DNS);
     }
     ask(A::INTERNAL_DNS_DOMAIN);
+    // Who does not know it ignores it (RFC 7296, 3.15.1).
+    ask(BANNER);
     Some(Payload::Cp(ConfigPayload { cfg_type: CfgType::REQUEST, attributes }))
 }
 
@@ -279,10 +283,16 @@ fn address(kind: CfgAttributeType, value: &[u8]) -> Option<IpAddr> {
     (usable && !broadcast).then_some(address)
 }
 
-/// Printable, on one line, of bounded length.
+/// Printable, on one line, of bounded length. It is shown in logs and terminals: what breaks
+/// lines becomes a space, and what turns the direction of writing, or is not seen, goes.
 fn banner(value: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(value.get(..MAX_BANNER).unwrap_or(value));
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let unseen = |c: &char| {
+        matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let plain = |c: char| if c.is_control() || c.is_whitespace() { ' ' } else { c };
+    let clean: String = text.chars().filter(|c| !unseen(c)).map(plain).collect();
     Some(clean.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
@@ -299,6 +309,26 @@ pub(crate) fn stories(given: &Configuration) -> impl Iterator<Item = ConfigStory
     let addresses = given.addresses.iter().map(|a| ConfigStory::ReceivedAddress(*a));
     let dns = given.dns.iter().map(|a| ConfigStory::ReceivedDns(*a));
     let domains = given.domains.iter().map(|d| ConfigStory::ReceivedDomain(d.clone()));
+    let banner = given.banner.iter().map(|b| ConfigStory::ReceivedBanner(b.clone()));
     let using = given.addresses.iter().map(|a| ConfigStory::UsingLease(*a));
-    addresses.chain(dns).chain(domains).chain(using)
+    addresses.chain(dns).chain(domains).chain(banner).chain(using)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::banner;
+
+    #[test]
+    fn a_banner_is_one_line_of_what_can_be_seen() {
+        let shown = |text: &str| banner(text.as_bytes());
+        assert_eq!(shown(" Grüß Gott \n").as_deref(), Some("Grüß Gott"));
+        let hostile = "a\r\nb\u{1b}[2J\u{2028}c\u{202e}d\u{0}";
+        assert_eq!(shown(hostile).as_deref(), Some("a  b [2J cd"));
+        assert_eq!(shown("\n\u{200b}\t"), None);
+        assert_eq!(shown(""), None);
+        let long = banner(&[b'x'; 4_000]).map(|text| text.len());
+        assert_eq!(long, Some(super::MAX_BANNER));
+        // A letter that is cut in two, and octets that are none.
+        assert!(banner(&[0xff; 4_000]).is_some_and(|text| text.chars().count() <= 512));
+    }
 }

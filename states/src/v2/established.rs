@@ -55,6 +55,8 @@ pub(crate) struct Deleting {
 /// A responder that has refused IKE_AUTH.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Lingering {
+    /// By which it knows who may have the response again.
+    pub(crate) protection: Protection,
     why: String,
 }
 
@@ -155,6 +157,7 @@ impl Established {
                     if let Err(error) = self.informational(cx, &probe) {
                         return fail(cx, error);
                     }
+                    mobike::asked(cx);
                 }
                 task @ (Task::UpdateAddresses | Task::TellAddresses | Task::CheckReturn) => {
                     if let Err(error) = self.mobike_task(cx, &task) {
@@ -188,10 +191,16 @@ impl Established {
     pub(super) fn delete_child(&mut self, cx: &mut Cx<'_, '_>, serial: SerialNo, cue: Cue) {
         let ike = cx.sa.serial;
         let Some(child) = cx.sa.child(serial) else { return };
-        // Who wants it gone means what has replaced it, too; the replaced one goes anyway.
-        if let Some(by) = child.replaced_by.filter(|_| cue != Cue::Replaced) {
-            cx.enqueue(Task::DeleteChild(by, cue));
-        }
+        // Who wants it gone means what has replaced it, too; whose time is over, or who is
+        // replaced, goes alone.
+        let cue = match (cue, child.replaced_by) {
+            (Cue::Requested, Some(by)) => {
+                cx.enqueue(Task::DeleteChild(by, cue));
+                cue
+            }
+            (Cue::Expired, Some(_)) => Cue::Replaced,
+            (cue, _) => cue,
+        };
         let Some(child) = cx.sa.child(serial) else { return };
         if child.state == ChildState::Deleting {
             return;
@@ -253,7 +262,7 @@ impl Established {
 
 /// Whether something waits; when all is done, what this IKE SA is made in place of may go.
 fn has_task(cx: &mut Cx<'_, '_>) -> bool {
-    if cx.sa.tasks.is_empty() {
+    if cx.sa.tasks.is_empty() && !reauth::is_unfinished(cx.sa) {
         reauth::complete(cx);
     }
     !cx.sa.tasks.is_empty()
@@ -325,11 +334,11 @@ impl Deleting {
 
 impl Lingering {
     /// Repeats the response that the window has kept.
-    pub(crate) fn begin(cx: &mut Cx<'_, '_>, why: String) -> State {
+    pub(crate) fn begin(cx: &mut Cx<'_, '_>, protection: Protection, why: String) -> State {
         cx.all_children_down(&DownReason::IkeEnded);
         let end: Instant = cx.now().after(LINGER);
         cx.sa.timers = Timers { discard: Some(end), ..Timers::default() };
-        State::Lingering(Self { why })
+        State::Lingering(Self { protection, why })
     }
 
     pub(crate) fn end(self, cx: &mut Cx<'_, '_>) -> State {

@@ -113,6 +113,12 @@ pub(crate) fn predecessor(
     Some(old)
 }
 
+/// Whether something that was wanted will be asked for again, because the peer has put it off.
+pub(crate) fn is_unfinished(sa: &Common) -> bool {
+    let again = |task: &Task| matches!(task, Task::AskAgain(_) | Task::CreateChild(_));
+    sa.reauthenticates.is_some() && sa.postponed.iter().any(|(_, task)| again(task))
+}
+
 /// Everything that was wanted has been made, or has failed: the old one goes. Where nothing
 /// was made it stays, and this one goes.
 pub(crate) fn complete(cx: &mut Cx<'_, '_>) {

@@ -10,7 +10,7 @@ use super::rekey_ike;
 use super::state::State;
 use super::table::{self, MessageRole, Processor, Row, Waiting};
 use crate::common::Cx;
-use crate::fragments::fragment_number;
+use crate::fragments::{HALF_OPEN_OCTETS, MAX_OCTETS, Parcel, Share, Whole};
 use crate::liveness;
 use crate::nat::Path;
 use crate::protection::{Protection, inner};
@@ -44,7 +44,12 @@ pub(crate) fn datagram(cx: &mut Cx<'_, '_>, state: State, datagram: Datagram) ->
         return go_on(cx, state);
     }
     cx.sa.fragments.made_of = 0;
-    if let Err(why) = in_window(cx, &state, &header, role, &datagram) {
+    let judged = match in_window(cx, &header, role) {
+        Ok(None) => Ok(()),
+        Ok(Some(response)) => again(cx, &state, &datagram, &response),
+        Err(why) => Err(why.to_string()),
+    };
+    if let Err(why) = judged {
         cx.debug(format!(
             "dropping {} {role} with Message ID {}: {why}",
             header.exchange, header.message_id
@@ -108,54 +113,123 @@ fn addressed(cx: &Cx<'_, '_>, header: &Header) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Judges the message id; a request that was answered is answered again.
+/// Judges the message id; what a request with it was answered with, if one was.
 fn in_window(
-    cx: &mut Cx<'_, '_>,
-    state: &State,
+    cx: &Cx<'_, '_>,
     header: &Header,
     role: MessageRole,
-    datagram: &Datagram,
-) -> Result<(), &'static str> {
+) -> Result<Option<Parcel>, &'static str> {
     if role == MessageRole::Response {
         return match cx.sa.window.expects_response(header.message_id, header.exchange) {
-            true => Ok(()),
+            true => Ok(None),
             false => Err("it answers no request of ours"),
         };
     }
     match cx.sa.window.judge_request(header.message_id, header.exchange) {
-        Arrival::New => Ok(()),
+        Arrival::New => Ok(None),
         Arrival::Outside => Err("it is outside the window"),
-        Arrival::Again(response) => {
-            if header.exchange == ExchangeType::IKE_SA_INIT && !repeats_init(state, datagram) {
-                return Err("it is not the request that was answered");
+        Arrival::Again(response) => Ok(Some(response)),
+    }
+}
+
+/// A request that was answered is answered again, if it is the peer's; it is never processed
+/// again. Whoever knows no more than SPIs and a message id gets nothing, and changes nothing.
+fn again(
+    cx: &mut Cx<'_, '_>,
+    state: &State,
+    datagram: &Datagram,
+    response: &Parcel,
+) -> Result<(), String> {
+    repeats(cx, state, datagram)?;
+    outbound::peer_asks_again(cx);
+    rekey_ike::peer_asks_again(cx);
+    cx.post(Path::of(datagram), response);
+    Err("it was answered before; the response was sent again".into())
+}
+
+/// Whether it is the peer's request that was answered: IKE_SA_INIT by its octets, what is
+/// protected by its checksum, because it may come in fragments of another size now
+/// (RFC 7383, 2.5.2).
+fn repeats(cx: &Cx<'_, '_>, state: &State, datagram: &Datagram) -> Result<(), String> {
+    let message = Message::decode(&datagram.bytes).map_err(|error| error.to_string())?;
+    if message.header.exchange == ExchangeType::IKE_SA_INIT {
+        return match state {
+            State::AwaitAuthRequest(waiting) if waiting.answered(&datagram.bytes) => Ok(()),
+            _ => Err("it is not the request that was answered".into()),
+        };
+    }
+    let sealed = Sealed::find(&message)?;
+    if let Some(part) = sealed.part {
+        if !cx.sa.fragments.agreed {
+            return Err("fragmentation was not agreed upon".into());
+        }
+        if !Share::Fragment(part.number).stands_for_all() {
+            let why = "it was answered before; only its first fragment is answered again";
+            return Err(why.into());
+        }
+    }
+    let protection = protection_of(state).ok_or("there are no keys for it")?;
+    protection.open(&datagram.bytes, sealed.body_offset).map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+/// The SK or SKF payload that ends a protected message.
+struct Sealed<'a> {
+    first_inner: PayloadType,
+    body_offset: usize,
+    part: Option<&'a EncryptedFragment>,
+    /// See [`Whole::critical`].
+    critical: Option<PayloadType>,
+}
+
+impl<'a> Sealed<'a> {
+    /// No exchange has payloads in front of it, and none is forbidden there. They mean nothing
+    /// to us, unless they want the message refused by who does not know them.
+    fn find(message: &'a Message) -> Result<Self, String> {
+        let Some((last, outer)) = message.payloads.split_last() else {
+            return Err("it is empty, and not protected".into());
+        };
+        let critical = outer.iter().find_map(table::critical_unknown);
+        match last {
+            Payload::Encrypted(sk) => {
+                let (first_inner, body_offset) = (sk.first_inner, sk.body_offset);
+                Ok(Self { first_inner, body_offset, part: None, critical })
             }
-            // RFC 7383, 2.6.1: once for all fragments.
-            if fragment_number(header, &datagram.bytes).is_some_and(|number| number != 1) {
-                return Err("it was answered before; only its first fragment is answered again");
+            // RFC 7383, 2.5.3: they stand in the first fragment.
+            Payload::EncryptedFragment(part) if part.number > 1 && !outer.is_empty() => {
+                Err(format!("fragment {} has payloads in front of it", part.number))
             }
-            outbound::peer_asks_again(cx);
-            rekey_ike::peer_asks_again(cx);
-            cx.post(Path::of(datagram), &response);
-            Err("it was answered before; the response was sent again")
+            Payload::EncryptedFragment(part) => {
+                let (first_inner, body_offset) = (part.first_inner, part.body_offset);
+                Ok(Self { first_inner, body_offset, part: Some(part), critical })
+            }
+            _ => Err(format!("{{{}}} is not protected", describe(&message.payloads))),
         }
     }
 }
 
-fn repeats_init(state: &State, datagram: &Datagram) -> bool {
-    matches!(state, State::AwaitAuthRequest(waiting) if waiting.answered(&datagram.bytes))
+/// Octets of a message in fragments, or of its fragments unopened, for which there is room.
+fn room(cx: &Cx<'_, '_>, state: &State) -> usize {
+    let chosen = cx.sa.initiator || state.is_established();
+    if chosen { MAX_OCTETS } else { HALF_OPEN_OCTETS }
 }
 
 /// A message that comes while we wait for a job, an answer or the kernel. A request of the
 /// peer's may overtake the end of our own exchange: one is kept. Fragments come in a row,
-/// and computing the keys begins with the first.
+/// and computing the keys begins with the first. What the shared secret is computed from may
+/// be a stranger's: one other response to IKE_SA_INIT is kept.
 fn hold(cx: &mut Cx<'_, '_>, state: State, header: &Header, datagram: Datagram) -> State {
     let role = role_of(header);
-    let keeps = role == MessageRole::Request && state.keeps_requests();
-    if keeps && fragment_number(header, &datagram.bytes).is_some() {
-        if !cx.sa.fragments.hold(&datagram) {
+    let keeps = match role {
+        MessageRole::Request => state.keeps_requests(),
+        MessageRole::Response => matches!(state, State::AwaitAgreement(_)),
+    };
+    if keeps && matches!(Share::of(&datagram.bytes), Some(Share::Fragment(_))) {
+        let room = room(cx, &state);
+        if !cx.sa.fragments.hold(&datagram, room) {
             cx.debug(format!("dropping fragment of {role}: too many wait"));
         }
-    } else if keeps && state.is_busy_with_response() && cx.sa.held.is_none() {
+    } else if keeps && state.keeps_one() && cx.sa.held.is_none() {
         cx.sa.held = Some(Box::new(datagram));
     } else {
         cx.debug(format!("dropping {role}: already processing"));
@@ -253,19 +327,18 @@ fn unprotected(cx: &mut Cx<'_, '_>, state: State, datagram: &Datagram, message: 
 fn protected(cx: &mut Cx<'_, '_>, state: State, datagram: Datagram, message: Message) -> State {
     let header = message.header;
     let (exchange, role) = (header.exchange, role_of(&header));
-    let suitable = match message.payloads.last() {
-        Some(Payload::Encrypted(_)) if cx.sa.fragments.has_some_of(&header) => {
-            Err("fragments of this message are there already".to_string())
+    let suitable = Sealed::find(&message).and_then(|sealed| match sealed.part {
+        None if cx.sa.fragments.has_some_of(&header) => {
+            Err("fragments of this message are there already".into())
         }
-        Some(Payload::Encrypted(sk)) => Ok(sk.body_offset),
-        Some(Payload::EncryptedFragment(part)) => match cx.sa.fragments.consider(&header, part) {
-            Ok(()) => Ok(part.body_offset),
+        None => Ok(sealed),
+        Some(part) => match cx.sa.fragments.consider(&header, part) {
+            Ok(()) => Ok(sealed),
             Err(why) => Err(format!("fragment {} of {}: {why}", part.number, part.total)),
         },
-        _ => Err(format!("{{{}}} is not protected", describe(&message.payloads))),
-    };
-    let body_offset = match suitable {
-        Ok(body_offset) => body_offset,
+    });
+    let sealed = match suitable {
+        Ok(sealed) => sealed,
         Err(why) => {
             cx.debug(format!("dropping {exchange} {role}: {why}"));
             return state;
@@ -279,7 +352,7 @@ fn protected(cx: &mut Cx<'_, '_>, state: State, datagram: Datagram, message: Mes
         other => other,
     };
     let Some(protection) = protection_of(&state) else { return state };
-    let plain = match protection.open(&datagram.bytes, body_offset) {
+    let plain = match protection.open(&datagram.bytes, sealed.body_offset) {
         Ok(plain) => plain,
         Err(error) => {
             cx.debug(format!("dropping {exchange} {role}: {error}"));
@@ -287,10 +360,10 @@ fn protected(cx: &mut Cx<'_, '_>, state: State, datagram: Datagram, message: Mes
         }
     };
     let path = Path::of(&datagram);
-    match message.payloads.last() {
-        Some(Payload::Encrypted(sk)) => opened(cx, state, path, &header, sk.first_inner, &plain),
-        Some(Payload::EncryptedFragment(part)) => fragment(cx, state, path, &header, part, plain),
-        _ => state,
+    let piece = Whole { first_inner: sealed.first_inner, plain, critical: sealed.critical };
+    match sealed.part {
+        None => opened(cx, state, path, &header, &piece),
+        Some(part) => fragment(cx, state, path, &header, part, piece),
     }
 }
 
@@ -301,14 +374,14 @@ fn fragment(
     path: Path,
     header: &Header,
     part: &EncryptedFragment,
-    plain: Vec<u8>,
+    piece: Whole,
 ) -> State {
-    let now = cx.now();
-    match cx.sa.fragments.take(now, header, part, plain) {
+    let (now, room) = (cx.now(), room(cx, &state));
+    match cx.sa.fragments.take(now, header, (part.number, part.total), piece, room) {
         Ok(None) => state,
         Ok(Some(whole)) => {
             cx.sa.fragments.made_of = part.total;
-            opened(cx, state, path, header, whole.first_inner, &whole.plain)
+            opened(cx, state, path, header, &whole)
         }
         Err(why) => {
             let (exchange, role) = (header.exchange, role_of(header));
@@ -319,17 +392,10 @@ fn fragment(
 }
 
 /// A message that is the peer's, and whole.
-fn opened(
-    cx: &mut Cx<'_, '_>,
-    state: State,
-    path: Path,
-    header: &Header,
-    first_inner: PayloadType,
-    plain: &[u8],
-) -> State {
+fn opened(cx: &mut Cx<'_, '_>, state: State, path: Path, header: &Header, whole: &Whole) -> State {
     let role = role_of(header);
     heard(cx, &path, role);
-    match admitted(&state, header, role, first_inner, plain) {
+    match admitted(&state, header, role, whole) {
         Ok((row, payloads)) => {
             note_contents(cx, row, &payloads);
             process(cx, state, row.processor, path, &payloads)
@@ -342,10 +408,14 @@ fn admitted(
     state: &State,
     header: &Header,
     role: MessageRole,
-    first_inner: PayloadType,
-    plain: &[u8],
+    whole: &Whole,
 ) -> Result<(&'static Row, Vec<Payload>), Refusal> {
-    let payloads = inner(first_inner, plain).map_err(|error| Refusal::syntax(error.to_string()))?;
+    // RFC 7296, 2.5: before anything else is looked at.
+    if let Some(payload_type) = whole.critical {
+        return Err(Refusal::critical(payload_type));
+    }
+    let payloads = inner(whole.first_inner, &whole.plain)
+        .map_err(|error| Refusal::syntax(error.to_string()))?;
     let row = table::admit(state.waiting(), header.exchange, role, &payloads)?;
     Ok((row, payloads))
 }
@@ -356,6 +426,7 @@ fn protection_of(state: &State) -> Option<&Protection> {
         State::AwaitAuthResponse(waiting) => Some(&waiting.keyed.protection),
         State::Established(established) => Some(&established.protection),
         State::Deleting(deleting) => Some(&deleting.protection),
+        State::Lingering(lingering) => Some(&lingering.protection),
         _ => None,
     }
 }
@@ -368,6 +439,7 @@ fn heard(cx: &mut Cx<'_, '_>, path: &Path, role: MessageRole) {
             roaming::requested_from(cx, path);
             let now = cx.now();
             cx.sa.window.peer_heard(now);
+            mobike::heard(cx);
         }
         MessageRole::Response => mobike::answered_on(cx, path),
     }

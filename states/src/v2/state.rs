@@ -103,6 +103,11 @@ impl State {
         self.is_busy_with_response() || matches!(self, Self::AwaitResponderAgreement(_))
     }
 
+    /// Whether a whole message that comes while it is busy may be what it waits for next.
+    pub(crate) fn keeps_one(&self) -> bool {
+        self.is_busy_with_response() || matches!(self, Self::AwaitAgreement(_))
+    }
+
     /// Whether it is established, or was.
     pub(crate) fn is_established(&self) -> bool {
         matches!(self, Self::Established(_) | Self::Deleting(_) | Self::AwaitInstall(_))

@@ -295,7 +295,8 @@ pub(crate) fn admit(
     }
 }
 
-fn critical_unknown(payload: &Payload) -> Option<PayloadType> {
+/// The type of a payload that is critical and not known.
+pub(super) fn critical_unknown(payload: &Payload) -> Option<PayloadType> {
     match payload {
         Payload::Unknown(unknown) if unknown.critical => Some(unknown.payload_type),
         _ => None,

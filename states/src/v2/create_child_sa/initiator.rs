@@ -1,7 +1,7 @@
 //! CREATE_CHILD_SA for a Child SA, as who begins it: a new one, or one that replaces another.
 
 use super::{
-    Nonces, Ours, first_error, ke_payload, methods, nonce, out_of_patience, put_off, suggested,
+    Nonces, Ours, first_error, ke_payload, nonce, out_of_patience, pfs, put_off, suggested,
     try_again,
 };
 use crate::child_sa::{Child, ChildState};
@@ -128,7 +128,7 @@ impl Established {
         replaces: Option<SerialNo>,
         rekeys: bool,
     ) {
-        let mut methods = methods(cx, &policy, None);
+        let mut methods = pfs::methods(cx, &policy, None);
         methods.retain(|method| *method != KeId::NONE);
         self.ours = Some(Ours::Child(Box::new(ChildExchange {
             child,
@@ -342,12 +342,18 @@ impl ChildExchange {
             let absent = Notify::new(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new());
             return self.refused(established, cx, &notify.unwrap_or(absent));
         };
+        // RFC 7296, 3.10.1: it has failed, though the peer may have made one all the same.
+        if let Some(notify) = first_error(payloads) {
+            let why = format!("it has {} beside its choice", notify.notify_type);
+            self.reject(&mut established, cx, why);
+            return established.go_on(cx);
+        }
         let (Some(nr), true) = (nonce(payloads), cx.sa.child(self.child).is_some()) else {
             self.reject(&mut established, cx, "the response has no nonce".into());
             return established.go_on(cx);
         };
         let nr: Box<[u8]> = nr.into();
-        let settled = match self.settle(&answer, ke_payload(payloads)) {
+        let settled = match self.settle(cx, &answer, ke_payload(payloads)) {
             Ok(settled) => settled,
             Err(why) => {
                 self.reject(&mut established, cx, why);
@@ -378,9 +384,15 @@ impl ChildExchange {
         established.go_on(cx)
     }
 
-    fn settle(&self, answer: &ChildPayloads, ke: Option<&KePayload>) -> Result<Settled, String> {
+    fn settle(
+        &self,
+        cx: &Cx<'_, '_>,
+        answer: &ChildPayloads,
+        ke: Option<&KePayload>,
+    ) -> Result<Settled, String> {
         let settled =
             child::accept(&self.policy, answer, Some(&self.methods)).map_err(|r| r.why)?;
+        child::unused_spi(cx, settled.protocol, settled.spi_out).map_err(|r| r.why)?;
         let method = settled.suite.ke;
         if method == KeId::NONE {
             return Ok(settled);

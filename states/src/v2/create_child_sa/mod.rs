@@ -10,6 +10,7 @@
 //! What is refused because something else is under way (RFC 7296, 2.25) is refused here.
 
 pub(crate) mod initiator;
+mod pfs;
 pub(crate) mod responder;
 
 use super::established::Established;
@@ -23,7 +24,7 @@ use crate::common::{Cue, Cx};
 use crate::nat::Path;
 use crate::{AskId, AskResult, ChildSpi, JobId, JobResult, KernelResult, StoryEvent};
 use initiator::ChildExchange;
-use pluto_connections::{ChildPolicy, SerialNo};
+use pluto_connections::SerialNo;
 use pluto_wire::numbers::{ExchangeType, KeId, NotifyType, ProtocolId};
 use pluto_wire::v2::{KePayload, Notify, Payload};
 use responder::ChildAnswer;
@@ -139,21 +140,6 @@ pub(crate) fn first_error(payloads: &[Payload]) -> Option<&Notify> {
 pub(crate) fn suggested(notify: &Notify) -> Option<KeId> {
     let octets = <[u8; 2]>::try_from(notify.data.as_slice()).ok()?;
     Some(KeId(u16::from_be_bytes(octets)))
-}
-
-/// The key exchange methods for a Child SA whose proposals name none: with PFS that of the
-/// IKE SA; `guess` is what the peer has sent.
-pub(crate) fn methods(cx: &Cx<'_, '_>, policy: &ChildPolicy, guess: Option<KeId>) -> Vec<KeId> {
-    let ike = cx.sa.suite.map(|suite| suite.ke);
-    // What is good enough for the IKE SA is good enough for its Child SAs.
-    let known = |method: &KeId| Some(*method) == ike || cx.sa.policy.proposals.offers_ke(*method);
-    let mut methods: Vec<KeId> = guess.filter(known).into_iter().collect();
-    if policy.pfs {
-        methods.extend(ike.filter(|ike| !methods.contains(ike)));
-    } else {
-        methods.push(KeId::NONE);
-    }
-    methods
 }
 
 impl Established {
@@ -359,3 +345,7 @@ pub(crate) fn refuse_response(cx: &mut Cx<'_, '_>, state: State, why: String) ->
         _ => established.go_on(cx),
     }
 }
+
+#[cfg(test)]
+#[path = "nonces_tests.rs"]
+mod tests;

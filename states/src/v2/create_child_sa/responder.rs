@@ -1,6 +1,6 @@
 //! CREATE_CHILD_SA for a Child SA, as who answers.
 
-use super::{Nonces, Ours, Theirs, ke_payload, methods, nonce};
+use super::{Nonces, Ours, Theirs, ke_payload, nonce, pfs};
 use crate::child_sa::ChildState;
 use crate::common::{Cx, MAX_CHILDREN};
 use crate::nat::Path;
@@ -13,7 +13,7 @@ use crate::{
     Ask, AskId, AskResult, Cause, ChildSpi, DownReason, Job, JobId, JobResult, KernelFault,
     KernelResult, StoryEvent,
 };
-use pluto_connections::{ChildLookup, ChildPolicy, IpsecMode, Mismatch, SerialNo};
+use pluto_connections::{ChildLookup, ChildPolicy, IpsecMode, Mismatch, Pfs, SerialNo};
 use pluto_crypto::{Cost, LocalKey, Secret};
 use pluto_wire::numbers::{ExchangeType, KeId, NotifyType, ProtocolId};
 use pluto_wire::v2::{KePayload, Notify, Payload};
@@ -157,12 +157,11 @@ fn replaced(
     }
     let Some(up) = &old.up else { return Err((notify(NotifyType::TEMPORARY_FAILURE), "".into())) };
     // Some peers offer what was narrowed once in its full width again; they get what they
-    // have.
+    // have. Less than that only where the connection allows it.
     let policy = ChildPolicy {
         local_ts: up.local_ts.clone(),
         remote_ts: up.remote_ts.clone(),
         mode: up.mode,
-        narrowing: true,
         ..ChildPolicy::clone(&old.policy)
     };
     Ok((old.serial, Arc::new(policy)))
@@ -224,6 +223,9 @@ impl ChildAnswer {
                 let configured = self.replaces.and_then(|old| cx.sa.child(old));
                 let configured = configured.map_or(Arc::clone(policy), |o| Arc::clone(&o.policy));
                 let child = child::begin(cx, &configured);
+                if settled.suite.ke == KeId::NONE && policy.pfs.is_proposed() {
+                    child::story(cx, child, StoryEvent::WithoutPfs);
+                }
                 let (settled, reply) = (Box::new(settled), Box::new(reply));
                 self.stage = Stage::Spi(Promise { child, settled, reply });
                 established.theirs = Some(Theirs::Child(Box::new(self)));
@@ -238,10 +240,23 @@ impl ChildAnswer {
         }
     }
 
-    fn choose(&self, cx: &Cx<'_, '_>, policy: &ChildPolicy) -> Result<(Settled, Reply), Refusal> {
+    fn propose(&self, cx: &Cx<'_, '_>, policy: &ChildPolicy) -> Result<(Settled, Reply), Refusal> {
         let sent = self.ke.as_ref().map(|ke| ke.method);
-        let methods = methods(cx, policy, sent);
-        let (settled, reply) = child::answer(cx, policy, &self.request, Some(&methods))?;
+        let (methods, policy) = pfs::acceptable(cx, policy, sent, self.replaces.is_some());
+        child::answer(cx, &policy, &self.request, Some(&methods))
+    }
+
+    fn choose(&self, cx: &Cx<'_, '_>, policy: &ChildPolicy) -> Result<(Settled, Reply), Refusal> {
+        let (settled, reply) = self.propose(cx, policy).map_err(|refusal| {
+            let lenient = ChildPolicy { pfs: Pfs::Preferred, ..policy.clone() };
+            let insists = policy.pfs == Pfs::Required && self.ke.is_none();
+            if !insists || self.propose(cx, &lenient).is_err() {
+                return refusal;
+            }
+            let why =
+                "the peer proposes no key exchange, and pfs=yes insists on one; pfs=no does not";
+            Refusal { why: why.into(), ..refusal }
+        })?;
         let method = settled.suite.ke;
         if method == KeId::NONE {
             return Ok((settled, reply));
@@ -404,6 +419,9 @@ impl ChildAnswer {
             return child::failed(cx, child, event, DownReason::Kernel(fault));
         }
         child::up(cx, child);
+        if self.replaces.is_none() {
+            cx.no_longer_wanted(child);
+        }
         if let (Some(Ours::Child(ours)), Some(old)) = (&mut established.ours, self.replaces)
             && ours.is_replacing(old)
         {

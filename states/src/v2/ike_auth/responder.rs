@@ -115,7 +115,7 @@ pub(crate) fn refuse(
         cx.debug(error.to_string());
     }
     cx.story(told);
-    Lingering::begin(cx, refusal.why.clone())
+    Lingering::begin(cx, keyed.protection, refusal.why.clone())
 }
 
 /// No AUTH: the peer wants EAP, which no connection offers yet.

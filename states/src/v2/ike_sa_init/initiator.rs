@@ -3,7 +3,8 @@
 //! Nothing in the response is authenticated. An error in it is remembered and logged, and
 //! waited out for a moment (retransmission goes on), so that who only races the peer cannot
 //! stop us; then it is believed, because an administrator should not wait 30 s to learn that
-//! there is no common proposal.
+//! there is no common proposal. For the same reason the request counts as answered only when a
+//! shared secret has come out of the response.
 
 use super::{InitData, Keyed, OUR_NONCE_LEN, Offer, notifications};
 use crate::common::Cx;
@@ -11,13 +12,14 @@ use crate::fragments;
 use crate::nat::{self, NatDetection, Path};
 use crate::v2::ike_auth::initiator::begin_ike_auth;
 use crate::v2::state::State;
-use crate::{Job, JobId, JobResult, StoryEvent};
+use crate::window::Paused;
+use crate::{Instant, Job, JobId, JobResult, StoryEvent};
 use pluto_connections::Encapsulation;
 use pluto_connections::proposal::ChosenIke;
-use pluto_crypto::{Cost, LocalKey, Secret};
+use pluto_crypto::{Cost, Error, LocalKey, Secret};
 use pluto_wire::numbers::{ExchangeType, KeId, NotifyType};
 use pluto_wire::v2::{KePayload, Notify, Payload};
-use pluto_wire::{Header, IkeSpi, MessageId};
+use pluto_wire::{Header, IkeSpi, IkeSpis, MessageId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,11 +62,26 @@ pub(crate) struct AwaitInitResponse {
     refused: Option<NotifyType>,
 }
 
-/// The shared secret is computed.
+/// The shared secret is computed, if one comes out of what the response says.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct AwaitAgreement {
     job: JobId,
+    response: Response,
+    /// What is gone back to when none does, and what was due then.
+    waiting: Box<AwaitInitResponse>,
+    paused: Option<Paused>,
+    refused: Option<Instant>,
+}
+
+/// What was taken from a response, and counts once there is a shared secret.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+struct Response {
     init: Arc<InitData>,
+    responder: IkeSpi,
+    path: Path,
+    fragments: bool,
+    nat: NatDetection,
+    nat_traversal: bool,
 }
 
 /// `Input::Start`.
@@ -230,7 +247,7 @@ impl AwaitInitResponse {
         payloads: &[Payload],
         bytes: &[u8],
     ) -> State {
-        let (init, peer_public) = match self.accept(cx, header, payloads, bytes) {
+        let (response, public) = match self.accept(cx, path, header, payloads, bytes) {
             Ok(accepted) => accepted,
             Err(why) => {
                 // Anybody could have sent it: the real one may still come.
@@ -238,41 +255,47 @@ impl AwaitInitResponse {
                 return State::AwaitInitResponse(self);
             }
         };
-        cx.sa.window.response_accepted();
-        cx.sa.timers.refused = None;
-        cx.sa.spis.responder = header.spis.responder;
-        cx.sa.suite = Some(init.suite);
-        cx.sa.fragments.agree(cx.sa.policy.fragmentation, payloads);
-        // The hashes are over both SPIs (RFC 7296, 2.23).
-        let encapsulation = cx.sa.policy.encapsulation;
-        cx.sa.nat = NatDetection::judge(encapsulation, payloads, cx.sa.spis, path);
-        cx.sa.mobike.nat_traversal =
-            encapsulation != Encapsulation::No && nat::is_announced(payloads);
-        cx.story(StoryEvent::ProcessedIkeSaInitResponse { from: path.remote, suite: init.suite });
-        if cx.sa.nat.encapsulates() {
-            let NatDetection { local, remote, .. } = cx.sa.nat;
-            cx.story(StoryEvent::NatDetected { local, remote });
-        }
         match LocalKey::cost(self.key.method()) {
-            Cost::Inline => match self.key.agree(&peer_public) {
-                Ok(shared) => agreed(cx, init, &shared),
-                Err(error) => fail(cx, error.to_string()),
-            },
+            Cost::Inline => {
+                let shared = self.key.agree(&public);
+                self.agreed(cx, response, shared)
+            }
             Cost::Pool => {
                 let key = LocalKey::clone(&self.key);
-                let job = cx.job(Job::Agree { key, peer: peer_public });
-                State::AwaitAgreement(Box::new(AwaitAgreement { job, init }))
+                let job = cx.job(Job::Agree { key, peer: public });
+                let (paused, refused) = (cx.sa.window.pause(), cx.sa.timers.refused.take());
+                let waiting = AwaitAgreement { job, response, waiting: self, paused, refused };
+                State::AwaitAgreement(Box::new(waiting))
             }
+        }
+    }
+
+    /// The shared secret is computed, or cannot be: then the response is one that anybody could
+    /// have sent, too.
+    fn agreed(
+        self: Box<Self>,
+        cx: &mut Cx<'_, '_>,
+        response: Response,
+        shared: Result<Secret, Error>,
+    ) -> State {
+        match shared {
+            Ok(shared) => response.believed(cx, &shared),
+            Err(error @ Error::BadPublicValue(_)) => {
+                cx.debug(format!("ignoring IKE_SA_INIT response: {error}"));
+                State::AwaitInitResponse(self)
+            }
+            Err(error) => fail(cx, error.to_string()),
         }
     }
 
     fn accept(
         &self,
         cx: &Cx<'_, '_>,
+        path: &Path,
         header: &Header,
         payloads: &[Payload],
         bytes: &[u8],
-    ) -> Result<(Arc<InitData>, Vec<u8>), String> {
+    ) -> Result<(Response, Vec<u8>), String> {
         let offer = Offer::find(payloads).ok_or("a payload is missing")?;
         if header.spis.responder.is_zero() {
             return Err("its responder SPI is zero".into());
@@ -291,6 +314,12 @@ impl AwaitInitResponse {
                 self.key.method()
             ));
         }
+        // A value of the wrong length cannot be agreed with, so nothing is spent on it.
+        let expected = pluto_crypto::ke_info(suite.ke).map(|info| info.responder_public);
+        if expected != Some(offer.ke.data.len()) {
+            let (octets, method) = (offer.ke.data.len(), suite.ke);
+            return Err(format!("KE payload: {octets} octets are no value of {method}"));
+        }
         let childless = notifications(payloads)
             .any(|notify| notify.notify_type == NotifyType::CHILDLESS_IKEV2_SUPPORTED);
         let init = InitData {
@@ -301,7 +330,42 @@ impl AwaitInitResponse {
             suite,
             childless,
         };
-        Ok((Arc::new(init), offer.ke.data.clone()))
+        let encapsulation = cx.sa.policy.encapsulation;
+        // The hashes are over both SPIs (RFC 7296, 2.23).
+        let responder = header.spis.responder;
+        let spis = IkeSpis { responder, ..cx.sa.spis };
+        let response = Response {
+            init: Arc::new(init),
+            responder,
+            path: *path,
+            fragments: fragments::agreed(cx.sa.policy.fragmentation, payloads),
+            nat: NatDetection::judge(encapsulation, payloads, spis, path),
+            nat_traversal: encapsulation != Encapsulation::No && nat::is_announced(payloads),
+        };
+        Ok((response, offer.ke.data.clone()))
+    }
+}
+
+impl Response {
+    /// It is what the peer says, as far as can be known before IKE_AUTH.
+    fn believed(self, cx: &mut Cx<'_, '_>, shared: &Secret) -> State {
+        let Self { init, responder, path, .. } = self;
+        cx.sa.window.response_accepted();
+        cx.sa.timers.refused = None;
+        cx.sa.spis.responder = responder;
+        cx.sa.suite = Some(init.suite);
+        cx.sa.fragments.agreed = self.fragments;
+        cx.sa.nat = self.nat;
+        cx.sa.mobike.nat_traversal = self.nat_traversal;
+        cx.story(StoryEvent::ProcessedIkeSaInitResponse { from: path.remote, suite: init.suite });
+        if cx.sa.nat.encapsulates() {
+            let NatDetection { local, remote, .. } = cx.sa.nat;
+            cx.story(StoryEvent::NatDetected { local, remote });
+        }
+        match Keyed::derive(init, shared, cx.sa.spis, true) {
+            Ok(keyed) => begin_ike_auth(cx, keyed),
+            Err(error) => fail(cx, error.to_string()),
+        }
     }
 }
 
@@ -315,17 +379,12 @@ impl AwaitAgreement {
         if id != self.job {
             return State::AwaitAgreement(self);
         }
-        match result {
-            JobResult::Shared(Ok(shared)) => agreed(cx, self.init, &shared),
-            JobResult::Shared(Err(error)) => fail(cx, error.to_string()),
-            _ => fail(cx, "the job that computes the shared secret was lost".into()),
-        }
-    }
-}
-
-fn agreed(cx: &mut Cx<'_, '_>, init: Arc<InitData>, shared: &Secret) -> State {
-    match Keyed::derive(init, shared, cx.sa.spis, true) {
-        Ok(keyed) => begin_ike_auth(cx, keyed),
-        Err(error) => fail(cx, error.to_string()),
+        let Self { response, waiting, paused, refused, .. } = *self;
+        let JobResult::Shared(shared) = result else {
+            return fail(cx, "the job that computes the shared secret was lost".into());
+        };
+        cx.sa.window.resume(paused);
+        cx.sa.timers.refused = refused;
+        waiting.agreed(cx, response, shared)
     }
 }

@@ -147,7 +147,7 @@ pub(crate) fn process_request(
     cx.sa.nat = NatDetection::judge(policy.encapsulation, payloads, header.spis, &path);
     cx.sa.mobike.nat_traversal =
         policy.encapsulation != Encapsulation::No && nat::is_announced(payloads);
-    cx.sa.fragments.agree(policy.fragmentation, payloads);
+    cx.sa.fragments.agreed = fragments::agreed(policy.fragmentation, payloads);
     let childless = notifications(payloads)
         .any(|notify| notify.notify_type == NotifyType::CHILDLESS_IKEV2_SUPPORTED);
     let request = Request {

@@ -8,7 +8,7 @@ use crate::common::{Common, Cx, Task};
 use crate::nat::{self, Path};
 use crate::v2::established::Established;
 use crate::v2::state::State;
-use crate::{Finish, KernelRequest, StoryEvent};
+use crate::{Finish, KernelRequest, Output, StoryEvent};
 use pluto_wire::numbers::NotifyType;
 use pluto_wire::v2::Payload;
 use std::net::IpAddr;
@@ -223,7 +223,27 @@ pub(crate) fn answered_on(cx: &mut Cx<'_, '_>, path: &Path) {
             suspend_children(cx);
         }
         announce(cx);
+        tell_successor(cx, first.1);
     }
+}
+
+/// What has replaced this IKE SA, and has its Child SAs, does not hear what this one finds out.
+/// The peer, to which our response may not have come, takes the new address along.
+fn tell_successor(cx: &mut Cx<'_, '_>, from: IpAddr) {
+    let to = cx.sa.path.remote.ip();
+    if let Some(successor) = cx.sa.replaced_by.filter(|_| from != to) {
+        cx.out.push(Output::PeerFound { successor, moved: (from, to) });
+    }
+}
+
+/// The IKE SA that this one has replaced has found the peer elsewhere.
+pub(crate) fn peer_found(cx: &mut Cx<'_, '_>, from: IpAddr, to: IpAddr) {
+    let Path { local, remote, .. } = cx.sa.path;
+    if !cx.sa.mobike.decides() || remote.ip() != from || local.is_ipv4() != to.is_ipv4() {
+        return;
+    }
+    go(cx, local.ip(), to);
+    tell_successor(cx, from);
 }
 
 /// What a question whether the peer is alive has in it: behind a NAT, how the peer sees us
@@ -301,5 +321,7 @@ impl Established {
 
 /// The peer, who does not decide, is where this message came from, and no longer where it was.
 pub(super) fn peer_left(cx: &mut Cx<'_, '_>, path: &Path) {
+    let from = cx.sa.path.remote.ip();
     go(cx, cx.sa.path.local.ip(), path.remote.ip());
+    tell_successor(cx, from);
 }

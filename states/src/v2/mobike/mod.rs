@@ -16,7 +16,7 @@ mod follows;
 mod messages;
 mod story;
 
-pub(crate) use decides::{addresses, answered_on, probe, sources, try_another};
+pub(crate) use decides::{addresses, answered_on, peer_found, probe, sources, try_another};
 pub(crate) use follows::process_request;
 pub use story::PathStory;
 
@@ -42,8 +42,8 @@ const MOST_ADDRESSES: usize = 8;
 /// Octets of our COOKIE2 (RFC 4555, 4.2.5: 8 to 64).
 const COOKIE_LEN: usize = 16;
 
-/// How long who follows repeats a request, for it is the other who looks for a way
-/// (RFC 4555, 3.11).
+/// How long who follows repeats a request where nothing else is configured, for it is the
+/// other who looks for a way ("at least five minutes", RFC 4555, 3.11).
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How long an answer is not given up while we have no address.
@@ -177,12 +177,37 @@ pub(crate) fn settled_path(sa: &Common) -> Path {
     path
 }
 
-/// Times of a request's retransmission.
+/// Times of a request's retransmission. An administrator who has said when a request is given
+/// up knows the peers: that counts for who follows, too.
 pub(crate) fn patience(sa: &Common, policy: Retransmit) -> Retransmit {
-    if sa.mobike.part == Some(Part::Follows) && !sa.mobike.closing {
+    if sa.mobike.part == Some(Part::Follows) && !sa.mobike.closing && !policy.configured {
         return Retransmit { timeout: policy.timeout.max(PATIENCE), ..policy };
     }
     policy
+}
+
+/// The peer was asked whether it lives, after a silence of `dpddelay`. If it has told no further
+/// address there is no other way by which it could be reached, and as long as nothing at all is
+/// heard of it, it is given up when any other peer would be.
+///
+/// A peer that has moved tells at once where it is (RFC 4555, 3.5), and one behind a NAT that has
+/// forgotten it asks for itself (3.8): either is heard, and then has the five minutes that 3.11
+/// gives it, see [`heard`]. One that sleeps is woken by the question, whose repetitions reach it
+/// for half a minute. What is silent all that time is gone, and its address, tunnels and place
+/// are wanted by others; if it comes back after all, it makes a new IKE SA. That is what
+/// `dpddelay=` is set for: without it, who sleeps for hours stays, and a question that a stranger
+/// has caused makes nobody go sooner. Who wants more patience says `retransmit-timeout=`.
+pub(crate) fn asked(cx: &mut Cx<'_, '_>) {
+    if cx.sa.policy.dpd_delay.is_some() && cx.sa.mobike.theirs.is_empty() {
+        let timeout = cx.sa.policy.retransmit.timeout;
+        cx.sa.window.shorten(timeout);
+    }
+}
+
+/// A request of the peer's has come: it lives, and looks for a way to us.
+pub(crate) fn heard(cx: &mut Cx<'_, '_>) {
+    let patience = patience(cx.sa, cx.sa.policy.retransmit);
+    cx.sa.window.lengthen(patience.timeout);
 }
 
 /// When a request that goes out while there is no way to the peer is given up.

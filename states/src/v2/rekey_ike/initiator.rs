@@ -193,10 +193,11 @@ impl IkeExchange {
         cx: &mut Cx<'_, '_>,
         payloads: &[Payload],
     ) -> State {
-        let Some(offer) = Offer::find(payloads) else {
+        // RFC 7296, 3.10.1: with an error it has failed, whatever is there beside that.
+        let error = first_error(payloads).cloned();
+        let Some(offer) = Offer::find(payloads).filter(|_| error.is_none()) else {
             let absent = Notify::new(NotifyType::NO_PROPOSAL_CHOSEN, Vec::new());
-            let notify = first_error(payloads).cloned().unwrap_or(absent);
-            return self.refused(established, cx, &notify);
+            return self.refused(established, cx, &error.unwrap_or(absent));
         };
         let chosen = match cx.sa.policy.proposals.check_choice(offer.sa) {
             Ok(chosen) => chosen,

@@ -100,13 +100,15 @@ impl Candidate {
             }
         });
         common.receiving = std::mem::take(&mut cx.sa.receiving);
-        common.postponed = std::mem::take(&mut cx.sa.postponed);
         let now = cx.now();
         let moved = std::mem::take(&mut cx.sa.tasks).into_iter().map(|task| (now, task));
+        let moved = std::mem::take(&mut cx.sa.postponed).into_iter().chain(moved);
+        // What was to be rekeyed has been.
+        common.postponed = moved.filter(|(_, task)| *task != Task::RekeyIke).collect();
         if common.mobike.is_stranded() {
             common.postponed.push((now, Task::UpdateAddresses));
         }
-        common.postponed.extend(moved.filter(|(_, task)| *task != Task::RekeyIke));
+        common.reauthenticates = cx.sa.reauthenticates.take();
         common.postponed.extend(established.unfinished().map(|task| (now, task)));
         common.wanted = std::mem::take(&mut cx.sa.wanted);
         let event = StoryEvent::RekeyedIke {
