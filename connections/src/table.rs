@@ -331,6 +331,13 @@ impl Connections {
         self.by_name(name).iter().find(named).cloned()
     }
 
+    /// Those with this alias (`connalias=`, `subnets=`), oldest first.
+    #[must_use]
+    pub fn by_alias(&self, alias: &str) -> Vec<Arc<Connection>> {
+        let with = self.aliases.get(alias).into_iter().flat_map(|set| set.iter());
+        with.filter_map(|serial| self.all.get(&serial).cloned()).collect()
+    }
+
     /// The serial numbers of a connection and of its instances, instances first: the order
     /// in which they can be removed.
     #[must_use]

@@ -45,6 +45,19 @@ pub struct TakeChildDown {
     pub reporter: Reporter,
 }
 
+/// The SA that it is up by is about to be deleted, and it need not be up any more.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct NeedNotBeUp;
+
+/// The IKE SA that it was to share is there, or is not going to be.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct IkeDecided {
+    /// Which of the two.
+    pub established: bool,
+}
+
 /// Its Child SA is up.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
@@ -133,8 +146,8 @@ pub struct ConnectionDescription {
     pub established_ike: Option<SerialNo>,
     /// The newest established Child SA.
     pub established_child: Option<SerialNo>,
-    /// The number of the next attempt when one is scheduled.
-    pub revival: Option<u32>,
+    /// The number of the next attempt when one is scheduled, and in what time.
+    pub revival: Option<(u32, std::time::Duration)>,
     /// Why the last attempt failed, if none has succeeded since.
     pub failure: Option<String>,
 }

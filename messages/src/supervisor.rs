@@ -118,12 +118,15 @@ pub struct IkeSaFinished {
     pub finish: Finish,
 }
 
-/// A connection wants an IKE SA (or a Child SA on one that it may share).
+/// A connection wants an IKE SA (or a Child SA on one that it may share). The answer is none
+/// where one that it may share is being negotiated: [`IkeDecided`](crate::IkeDecided) follows.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<StartedIke, StartRefused>")]
+#[rtype(result = "Result<Option<StartedIke>, StartRefused>")]
 pub struct StartIke {
     /// The connection.
     pub connection: ConnectionSerial,
+    /// It does not wait for another one's.
+    pub alone: bool,
 }
 
 /// Which IKE SA a connection's Child SAs are negotiated with.

@@ -6,8 +6,8 @@ use pluto_connections::routing::{Routing, RoutingAction, RoutingEvent};
 use pluto_connections::{Kind, SerialNo};
 use pluto_messages::{
     ChildCameUp, ChildMoved, ChildSuspended, ChildWentDown, ConnectionChanged,
-    ConnectionDescription, DescribeConnection, IkeNews, Initiate, LeaveIke, OrderSa, Retire,
-    SetRouted, TakeChildDown, TakeDown, TrafficWaits,
+    ConnectionDescription, DescribeConnection, IkeDecided, IkeNews, Initiate, LeaveIke,
+    NeedNotBeUp, OrderSa, Retire, SetRouted, TakeChildDown, TakeDown, TrafficWaits,
 };
 use pluto_states::{DownReason, Finish, Level, Request};
 use pluto_whack::codes;
@@ -178,6 +178,24 @@ impl Handler<TakeChildDown> for ConnectionActor {
     }
 }
 
+impl Handler<IkeDecided> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: IkeDecided, ctx: &mut Self::Context) {
+        self.ike_decided(msg.established, ctx);
+    }
+}
+
+impl Handler<NeedNotBeUp> for ConnectionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: NeedNotBeUp, ctx: &mut Self::Context) {
+        self.wishes.up = false;
+        self.wishes.keep = false;
+        self.cancel_next_attempt(ctx);
+    }
+}
+
 impl Handler<Retire> for ConnectionActor {
     type Result = ();
 
@@ -221,6 +239,10 @@ impl Handler<IkeNews> for ConnectionActor {
                     self.negotiating = None;
                 }
                 self.established = Some(ike);
+                // It was left to us by one that is being taken down with us.
+                if !self.leaving.is_empty() {
+                    self.leave_ike(ike);
+                }
                 self.route(RoutingEvent::EstablishIke, ctx);
             }
             IkeNews::Ended(ike, finish) => self.ike_ended(ike, &finish, ctx),
@@ -396,7 +418,8 @@ impl Handler<TrafficWaits> for ConnectionActor {
     type Result = ();
 
     fn handle(&mut self, msg: TrafficWaits, ctx: &mut Self::Context) {
-        if self.retiring || self.creating || self.child.is_some() || self.negotiating.is_some() {
+        let begun = self.creating || self.waits_for_ike || self.negotiating.is_some();
+        if self.retiring || self.child.is_some() || begun {
             return;
         }
         self.log(Level::Info, &format!("initiate on-demand for packet {}", msg.packet));
@@ -415,7 +438,10 @@ impl Handler<DescribeConnection> for ConnectionActor {
             negotiating_ike: self.negotiating,
             established_ike: self.established,
             established_child: self.child.as_ref().map(|child| child.child),
-            revival: self.next_attempt.as_ref().map(|(attempt, _)| *attempt),
+            revival: self
+                .next_attempt
+                .as_ref()
+                .map(|next| (next.number, self.shell.clock.until(next.due))),
             failure: self.failure.clone(),
         });
     }

@@ -90,7 +90,7 @@ pub struct ConnectionActor {
     routing: Routing,
     wishes: Wishes,
     revival: Revival,
-    next_attempt: Option<(u32, SpawnHandle)>,
+    next_attempt: Option<NextAttempt>,
     negotiating: Option<SerialNo>,
     established: Option<SerialNo>,
     /// All IKE SAs of this connection that live.
@@ -117,8 +117,20 @@ pub struct ConnectionActor {
     /// MOBIKE: what updown is asked for is for the time of a move.
     moving: bool,
     retiring: bool,
+    /// It waits for an IKE SA of another connection, which it is to share.
+    waits_for_ike: bool,
+    /// It has waited for one in vain, and makes its own.
+    alone: bool,
     failure: Option<String>,
     attempt: Attempt,
+}
+
+/// A revival that is scheduled.
+#[derive(Debug)]
+struct NextAttempt {
+    number: u32,
+    due: Instant,
+    timer: SpawnHandle,
 }
 
 /// An attempt that has no IKE SA yet: names are being resolved.
@@ -171,6 +183,8 @@ impl ConnectionActor {
             leaving_child: Vec::new(),
             moving: false,
             retiring: false,
+            waits_for_ike: false,
+            alone: false,
             failure: None,
             attempt: Attempt::None,
         }
@@ -230,8 +244,8 @@ impl ConnectionActor {
     }
 
     fn cancel_next_attempt(&mut self, ctx: &mut Context<Self>) {
-        if let Some((_, timer)) = self.next_attempt.take() {
-            ctx.cancel_future(timer);
+        if let Some(next) = self.next_attempt.take() {
+            ctx.cancel_future(next.timer);
         }
     }
 
@@ -255,6 +269,7 @@ impl ConnectionActor {
         self.leaving.drain(..).for_each(|leaving| leaving.attached.settle());
         let unwanted_instance = self.connection.kind() == Kind::Instance
             && self.next_attempt.is_none()
+            && !self.waits_for_ike
             && self.routing == Routing::Unrouted;
         if self.retiring || unwanted_instance {
             if !self.shell.leave_state.get() {

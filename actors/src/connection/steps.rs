@@ -1,6 +1,6 @@
 //! The queue of work of a connection.
 
-use super::{Attempt, ConnectionActor};
+use super::{Attempt, ConnectionActor, NextAttempt};
 use crate::facts;
 use crate::faults::Place;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
@@ -41,6 +41,8 @@ enum Done {
     /// updown's verb, with what it printed.
     Verb(Verb, Outcome, Vec<String>),
     Started(StartedIke),
+    /// The IKE SA that it may share is being negotiated.
+    Shares,
 }
 
 impl ConnectionActor {
@@ -227,7 +229,20 @@ impl ConnectionActor {
             actor.steps.push_back(Step::Initiate);
             actor.work(ctx);
         });
-        self.next_attempt = Some((attempt, timer));
+        let due = self.shell.clock.now().after(wait);
+        self.next_attempt = Some(NextAttempt { number: attempt, due, timer });
+    }
+
+    /// What it was to share is there, or is not going to be: then it makes its own.
+    pub(super) fn ike_decided(&mut self, established: bool, ctx: &mut Context<Self>) {
+        if std::mem::take(&mut self.waits_for_ike) && !self.retiring {
+            if self.child.is_some() {
+                return self.release();
+            }
+            self.alone = !established;
+            self.steps.push_back(Step::Initiate);
+            self.work(ctx);
+        }
     }
 
     fn initiate(&mut self, ctx: &mut Context<Self>) {
@@ -239,6 +254,7 @@ impl ConnectionActor {
         self.creating = true;
         let names = self.connection.names_to_resolve();
         let (dns, connection) = (self.shell.dns.clone(), self.serial);
+        let alone = std::mem::take(&mut self.alone);
         let refused = |refused: StartRefused| Done::Badly(refused.code, refused.why);
         self.wait_for(
             async move {
@@ -265,8 +281,9 @@ impl ConnectionActor {
                         Err(_) => return Done::Well,
                     }
                 }
-                match supervisor.send(StartIke { connection }).await {
-                    Ok(Ok(ike)) => Done::Started(ike),
+                match supervisor.send(StartIke { connection, alone }).await {
+                    Ok(Ok(Some(ike))) => Done::Started(ike),
+                    Ok(Ok(None)) => Done::Shares,
                     Ok(Err(why)) => refused(why),
                     Err(_) => Done::Well,
                 }
@@ -279,6 +296,7 @@ impl ConnectionActor {
     /// it gets there.
     pub(super) fn call_off(&mut self) {
         self.steps.retain(|step| !matches!(step, Step::Initiate));
+        self.waits_for_ike = false;
         if self.attempt == Attempt::Underway {
             self.attempt = Attempt::CalledOff;
         }
@@ -323,6 +341,10 @@ impl ConnectionActor {
                     self.negotiating = Some(ike);
                     self.route(RoutingEvent::Initiated, ctx);
                 }
+            }
+            Done::Shares => {
+                self.creating = false;
+                self.waits_for_ike = std::mem::take(&mut self.attempt) != Attempt::CalledOff;
             }
             Done::Badly(code, why) => {
                 self.attempt = Attempt::None;

@@ -3,7 +3,7 @@
 use super::Supervisor;
 use super::contained::Takes;
 use actix::{Context, Handler};
-use pluto_connections::{Connection, SerialNo};
+use pluto_connections::{Connection, ConnectionSerial, SerialNo};
 use pluto_messages::{
     Command, Initiate, Reporter, RereadSecrets, Retire, SetRouted, Shutdown, StopSessions, TakeDown,
 };
@@ -163,20 +163,23 @@ impl Supervisor {
         reporter: &Reporter,
         ctx: &mut Context<Self>,
     ) {
-        let old = self.table.by_exact_name(&spec.name);
-        if old.is_some() && !replace {
+        let refuse = |this: &Self, why: &dyn std::fmt::Display| {
+            let text = format!("\"{}\": failed to add connection: {why}", spec.name);
+            this.shell.log.warn(&text);
+            reporter.say(codes::FATAL, text);
+        };
+        // All of them are good, or none is added.
+        let parsed = spec.expand().and_then(|all| all.iter().map(Connection::parse).collect());
+        let parsed: Vec<Connection> = match parsed {
+            Ok(parsed) => parsed,
+            Err(error) => return refuse(self, &error),
+        };
+        let old = self.of_spec(&spec.name, &parsed);
+        if !old.is_empty() && !replace {
             let text = format!("attempt to redefine connection \"{}\"", spec.name);
             return reporter.say(codes::DUPNAME, text);
         }
-        let parsed = match Connection::parse(spec) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                let text = format!("\"{}\": failed to add connection: {error}", spec.name);
-                self.shell.log.warn(&text);
-                return reporter.say(codes::FATAL, text);
-            }
-        };
-        if let Some(old) = old {
+        for old in old {
             self.shell
                 .log
                 .info(&format!("{}: terminating SAs using this connection", old.log_name()));
@@ -184,31 +187,54 @@ impl Supervisor {
                 self.drop_connection(serial);
             }
         }
-        let warnings = parsed.warnings().to_vec();
-        match self.table.add(parsed.oriented(&self.addresses)) {
-            Ok(added) => {
-                if let Err(other) = self.claim_pools(&added) {
-                    self.table.remove(added.serial());
-                    let why = format!("addresspool= overlaps another connection's {other}");
-                    let text = format!("\"{}\": failed to add connection: {why}", spec.name);
-                    self.shell.log.warn(&text);
-                    return reporter.say(codes::FATAL, text);
+        let mut all = Vec::new();
+        for connection in parsed {
+            match self.add_one(connection, reporter, ctx) {
+                Ok(added) => all.push(added),
+                Err(why) => {
+                    all.into_iter().for_each(|added| self.drop_connection(added));
+                    return refuse(self, &why);
                 }
-                for warning in warnings {
-                    reporter.say(codes::LOG, format!("{}: warning: {warning}", added.log_name()));
-                }
-                let text = format!("{}: {}", added.log_name(), added.added_text());
-                self.shell.log.info(&text);
-                reporter.say(codes::LOG, text);
-                self.resolve_default_route(&added);
-                self.start_connection(added, crate::connection::Adoption::default(), ctx);
-            }
-            Err(error) => {
-                let text = format!("\"{}\": failed to add connection: {error}", spec.name);
-                self.shell.log.warn(&text);
-                reporter.say(codes::FATAL, text);
             }
         }
+    }
+
+    /// What a connection of this name takes the place of: one of its name or of one of those
+    /// that it consists of, and those that one of its name consisted of (`subnets=`).
+    fn of_spec(&self, name: &str, parsed: &[Connection]) -> Vec<Arc<Connection>> {
+        let part = |one: &Connection| {
+            one.name().strip_prefix(name).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let names = std::iter::once(name).chain(parsed.iter().map(Connection::name));
+        let mut old: Vec<_> = names.filter_map(|name| self.table.by_exact_name(name)).collect();
+        old.extend(self.table.by_alias(name).into_iter().filter(|one| part(one)));
+        old.sort_by_key(|one| one.serial());
+        old.dedup_by_key(|one| one.serial());
+        old
+    }
+
+    fn add_one(
+        &mut self,
+        parsed: Connection,
+        reporter: &Reporter,
+        ctx: &mut Context<Self>,
+    ) -> Result<ConnectionSerial, String> {
+        let warnings = parsed.warnings().to_vec();
+        let added = self.table.add(parsed.oriented(&self.addresses)).map_err(|e| e.to_string())?;
+        if let Err(other) = self.claim_pools(&added) {
+            self.table.remove(added.serial());
+            return Err(format!("addresspool= overlaps another connection's {other}"));
+        }
+        for warning in warnings {
+            reporter.say(codes::LOG, format!("{}: warning: {warning}", added.log_name()));
+        }
+        let text = format!("{}: {}", added.log_name(), added.added_text());
+        self.shell.log.info(&text);
+        reporter.say(codes::LOG, text);
+        self.resolve_default_route(&added);
+        let serial = added.serial();
+        self.start_connection(added, crate::connection::Adoption::default(), ctx);
+        Ok(serial)
     }
 
     fn initiate(

@@ -187,7 +187,7 @@ impl Supervisor {
             let request = LeaseRequest {
                 ranges: connection.address_pool(),
                 family,
-                identity: &question.remote_id,
+                identity: connection.lessee(&question.remote_id),
                 holder: question.connection,
                 takeover: self.settings.uniqueids,
             };

@@ -59,6 +59,12 @@ struct IkeEntry {
     ours: pluto_wire::IkeSpi,
     connection: ConnectionSerial,
     established: bool,
+    /// We have begun it.
+    initiator: bool,
+    /// Connections that are to share it when it is established.
+    awaited_by: Vec<ConnectionSerial>,
+    /// Connections that are done with it, though their Child SAs may not be gone yet.
+    left_by: Vec<ConnectionSerial>,
     remote_id: Option<pluto_connections::Id>,
     children: Vec<SerialNo>,
     since: Instant,

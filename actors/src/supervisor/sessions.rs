@@ -8,8 +8,8 @@ use actix::{Context, Handler};
 use pluto_connections::{ConnectionSerial, Encapsulation, IkePolicy, SerialNo};
 use pluto_kernel::KernelEvent;
 use pluto_messages::{
-    Exit, Fault, IkeNews, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, KernelTells, LeaveIke,
-    LifetimeOver, MappingChanged, NewResponder, Order, OrderSa, SaNotRekeyed, StartIke,
+    Exit, Fault, IkeDecided, IkeNews, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, KernelTells,
+    LeaveIke, LifetimeOver, MappingChanged, NewResponder, Order, OrderSa, SaNotRekeyed, StartIke,
     StartRefused, StartedIke, TrafficWaits, Who,
 };
 use pluto_states::{ChildUp, DownReason, Finish, IkeSa, Input, Request, ResponderStart};
@@ -53,6 +53,9 @@ impl Supervisor {
             ours,
             connection,
             established: false,
+            initiator,
+            awaited_by: Vec::new(),
+            left_by: Vec::new(),
             remote_id: None,
             children: Vec::new(),
             since: self.shell.clock.now(),
@@ -113,6 +116,9 @@ impl Supervisor {
         self.release_lease(serial);
         self.watched_sa_ended(serial, None);
         self.tell_connection(entry.connection, IkeNews::Ended(serial, finish));
+        for connection in entry.awaited_by {
+            self.tell_connection(connection, IkeDecided { established: false });
+        }
         self.replace_crashed(serial);
         self.stopped_if_empty();
     }
@@ -258,12 +264,11 @@ impl Takes<NewResponder> for Supervisor {
 }
 
 impl Handler<StartIke> for Supervisor {
-    type Result = Result<StartedIke, StartRefused>;
+    type Result = Result<Option<StartedIke>, StartRefused>;
 
     fn handle(&mut self, msg: StartIke, ctx: &mut Self::Context) -> Self::Result {
-        let begun = self.contained("the start of an IKE SA", ctx, |this, ctx| {
-            this.initiate_ike(msg.connection, ctx)
-        });
+        let begun =
+            self.contained("the start of an IKE SA", ctx, |this, ctx| this.initiate_ike(&msg, ctx));
         let failed = |fault: Fault| {
             Err(StartRefused { code: codes::INTERNAL_ERROR, why: fault.to_string() })
         };
@@ -274,9 +279,10 @@ impl Handler<StartIke> for Supervisor {
 impl Supervisor {
     fn initiate_ike(
         &mut self,
-        wanted: ConnectionSerial,
+        msg: &StartIke,
         ctx: &mut Context<Self>,
-    ) -> Result<StartedIke, StartRefused> {
+    ) -> Result<Option<StartedIke>, StartRefused> {
+        let wanted = msg.connection;
         let refuse = |code, why: &str| Err(StartRefused { code, why: why.to_string() });
         if self.stopping {
             return refuse(codes::FATAL, "the daemon is stopping");
@@ -299,14 +305,30 @@ impl Supervisor {
         if local.port() == IKE_PORT {
             local.set_port(self.settings.ike_port);
         }
+        // What the peer has made meanwhile, as where both ends revive it, is not made twice.
+        let made = |wanted: &Arc<pluto_connections::ChildPolicy>| {
+            let up = self.children.values().filter(|child| child.connection == wanted.connection);
+            up.filter_map(|child| child.up.as_ref()).any(|up| up.policy.local_ts == wanted.local_ts)
+        };
         let children = connection.child_policies();
         let policy = self.as_this_host_does(policy);
         // On an IKE SA that stands already, a Child SA costs one exchange.
-        if let Some(ike) = self.shareable(connection, &policy) {
-            for child in children {
+        let (standing, awaited) = self.shareable(connection, &policy);
+        if let Some(ike) = standing {
+            if let Some(entry) = self.ikes.get_mut(&ike) {
+                entry.left_by.retain(|other| *other != wanted);
+            }
+            let missing: Vec<_> = children.into_iter().filter(|wanted| !made(wanted)).collect();
+            for child in missing {
                 self.order(ike, Request::CreateChild(child));
             }
-            return Ok(StartedIke { ike, shared: true });
+            return Ok(Some(StartedIke { ike, shared: true }));
+        }
+        if let Some(ike) = awaited.filter(|_| !msg.alone) {
+            if let Some(entry) = self.ikes.get_mut(&ike) {
+                entry.awaited_by.push(wanted);
+            }
+            return Ok(None);
         }
         let serial = self.shell.serials.borrow_mut().next_serial();
         let sa = IkeSa::initiator(
@@ -318,34 +340,50 @@ impl Supervisor {
             &mut **self.shell.entropy.borrow_mut(),
         );
         let ike = self.start_ike(sa, Some(Input::Start), None, wanted, ctx);
-        Ok(StartedIke { ike, shared: false })
+        Ok(Some(StartedIke { ike, shared: false }))
     }
 }
 
 impl Supervisor {
-    /// An established IKE SA that may carry this connection's Child SAs: its own, or that of
-    /// a connection between the same hosts, with the same identities, proofs and proposals.
+    /// The established IKE SA that may carry this connection's Child SAs, and the one that we
+    /// have begun and that may when it is established: its own, or that of a connection between
+    /// the same hosts, with the same identities, proofs and proposals.
     fn shareable(
         &self,
         connection: &pluto_connections::Connection,
         policy: &IkePolicy,
-    ) -> Option<SerialNo> {
+    ) -> (Option<SerialNo>, Option<SerialNo>) {
         let same = |other: &pluto_connections::Connection| {
-            let renamed = other.ike_policy().map(|other| IkePolicy {
+            let Some(theirs) = other.ike_policy() else { return false };
+            // What differs as a rule is looked at first: there may be thousands.
+            if theirs.remote_id != policy.remote_id
+                || theirs.local_id != policy.local_id
+                || other.endpoints() != connection.endpoints()
+            {
+                return false;
+            }
+            let renamed = IkePolicy {
                 connection: policy.connection,
                 log_name: Arc::clone(&policy.log_name),
-                ..IkePolicy::clone(&self.as_this_host_does(other))
-            });
-            other.endpoints() == connection.endpoints() && renamed.as_ref() == Some(policy)
+                ..IkePolicy::clone(&self.as_this_host_does(theirs))
+            };
+            renamed == *policy
         };
-        let usable = self.ikes.iter().filter(|(_, ike)| {
-            ike.established
-                && !ike.ending
-                && ike.uprooted.is_none()
-                && (ike.connection == connection.serial()
-                    || self.table.by_serial(ike.connection).is_some_and(|other| same(other)))
-        });
-        usable.map(|(serial, _)| *serial).max()
+        let (mut standing, mut awaited) = (None, None);
+        for (serial, ike) in &self.ikes {
+            let usable = !ike.ending && ike.uprooted.is_none() && ike.finish.is_none();
+            let own = ike.connection == connection.serial();
+            let may = |other| self.table.by_serial(other).is_some_and(|other| same(other));
+            let place = match (ike.established, ike.initiator) {
+                (true, _) => &mut standing,
+                (false, true) if !own => &mut awaited,
+                (false, _) => continue,
+            };
+            if usable && (own || may(ike.connection)) {
+                *place = (*place).max(Some(*serial));
+            }
+        }
+        (standing, awaited)
     }
 }
 
@@ -359,9 +397,11 @@ impl Takes<IkeSaEstablished> for Supervisor {
         let established = msg.0;
         let (ike, connection) = (established.ike, established.policy.connection);
         self.move_ike(ike, connection);
+        let mut awaited_by = Vec::new();
         if let Some(entry) = self.ikes.get_mut(&ike) {
             self.shell.tally.borrow_mut().ike_established(Some(&established.suite));
             entry.established = true;
+            awaited_by = std::mem::take(&mut entry.awaited_by);
             entry.remote_id = Some(established.remote_id.clone());
             self.shell.demux.borrow_mut().no_longer_half_open(entry.ours);
         }
@@ -372,6 +412,9 @@ impl Takes<IkeSaEstablished> for Supervisor {
             self.abandon_others(ike, &established.remote_id, &established.policy.local_id);
         }
         self.tell_connection(connection, IkeNews::Established(ike));
+        for connection in awaited_by {
+            self.tell_connection(connection, IkeDecided { established: true });
+        }
     }
 }
 
@@ -474,13 +517,17 @@ impl Supervisor {
     /// A connection is done with an IKE SA. Where Child SAs of others are on it, it passes to
     /// one of them, and only the connection's own end; otherwise `end` is ordered.
     pub(super) fn leave_ike(&mut self, ike: SerialNo, leaves: ConnectionSerial, end: Request) {
+        let own = |entry: &&mut IkeEntry| entry.connection == leaves;
+        if let Some(entry) = self.ikes.get_mut(&ike).filter(own) {
+            entry.left_by.push(leaves);
+        }
         let Some(entry) = self.ikes.get(&ike).filter(|entry| entry.connection == leaves) else {
             return;
         };
         let of = |child: &SerialNo| Some((*child, self.children.get(child)?.connection));
         let children: Vec<_> = entry.children.iter().filter_map(of).collect();
         let heir = children.iter().rev().map(|(_, connection)| *connection);
-        let heir = heir.filter(|connection| *connection != leaves).find_map(|connection| {
+        let heir = heir.filter(|heir| !entry.left_by.contains(heir)).find_map(|connection| {
             let heir = self.table.by_serial(connection)?;
             Some((connection, self.as_this_host_does(heir.ike_policy()?)))
         });

@@ -5,7 +5,7 @@ use super::commands::named_state;
 use crate::log::{Tap, TapFilter};
 use actix::{AsyncContext, Context};
 use pluto_connections::SerialNo;
-use pluto_messages::{Reporter, TakeChildDown, TakeDown};
+use pluto_messages::{NeedNotBeUp, Reporter, TakeChildDown, TakeDown};
 use pluto_states::{Instant, Request as Order};
 use pluto_whack::{Request, codes};
 use std::time::Duration;
@@ -64,19 +64,19 @@ impl Supervisor {
             }
             _ => return,
         };
+        let one = named_state(name).is_some();
+        let down = matches!(request, Request::DownIke { .. } | Request::DownChild { .. });
         for connection in self.named_with_sas(name, reporter) {
-            match request {
-                Request::DownIke { .. } => {
-                    let reporter = reporter.clone();
-                    self.tell_connection(connection.serial(), TakeDown { reporter });
-                    continue;
+            if down && !one {
+                self.wish(&connection, |wishes| (wishes.up, wishes.keep) = (false, false));
+                let reporter = reporter.clone();
+                match kind {
+                    Kind::Ike => self.tell_connection(connection.serial(), TakeDown { reporter }),
+                    Kind::Child => {
+                        self.tell_connection(connection.serial(), TakeChildDown { reporter });
+                    }
                 }
-                Request::DownChild { .. } => {
-                    let reporter = reporter.clone();
-                    self.tell_connection(connection.serial(), TakeChildDown { reporter });
-                    continue;
-                }
-                _ => {}
+                continue;
             }
             let Some(serial) = self.sa_of(name, connection.serial(), kind) else {
                 let log_name = connection.log_name();
@@ -84,6 +84,11 @@ impl Supervisor {
                 reporter.say(codes::UNKNOWN_NAME, text);
                 continue;
             };
+            // That very SA, whatever else the connection has.
+            if down && self.newest_sa_of(connection.serial(), kind) == Some(serial) {
+                self.wish(&connection, |wishes| (wishes.up, wishes.keep) = (false, false));
+                self.tell_connection(connection.serial(), NeedNotBeUp);
+            }
             let (order, rekey) = match (request, kind) {
                 (Request::RekeyIke { .. }, _) => (Order::RekeyIke, true),
                 (Request::RekeyChild { .. }, _) => (Order::RekeyChild(serial), true),
@@ -153,6 +158,15 @@ impl Supervisor {
                 }),
             };
         }
+        self.newest_sa_of(connection, kind)
+    }
+
+    /// The SA by which a connection is up.
+    fn newest_sa_of(
+        &self,
+        connection: pluto_connections::ConnectionSerial,
+        kind: Kind,
+    ) -> Option<SerialNo> {
         let children = self.children.iter().filter(|(_, child)| child.connection == connection);
         let newest = children.filter(|(_, child)| child.up.is_some()).max_by_key(|(s, _)| **s);
         let newest = newest.map(|(serial, child)| (*serial, child.ike));

@@ -45,7 +45,7 @@ pub(super) fn facts(view: &ConnectionView, g: &Gathered) -> ConnectionFacts {
         established_ike_sa: serial(live.established_ike),
         established_child_sa: serial(live.established_child),
         wanted_up: live.wishes.up,
-        revival_attempts: u64::from(live.revival.unwrap_or(0)),
+        revival_attempts: live.revival.map_or(0, |(attempt, _)| u64::from(attempt)),
         last_failure: live.failure.clone(),
         modecfgdns: status.config_dns,
         modecfgdomains: status.config_domains,

@@ -174,13 +174,23 @@ impl Supervisor {
             wanted && only.is_none_or(|only| only.contains(&entry.connection))
         });
         let asked = |(&serial, entry): (&SerialNo, &IkeEntry)| {
-            (entry.actor.addr.clone(), (serial, now.since(entry.since).as_secs()))
+            let age_s = now.since(entry.since).as_secs();
+            let awaited_by = entry
+                .awaited_by
+                .iter()
+                .filter_map(|serial| Some(self.table.by_serial(*serial)?.log_name().to_string()));
+            (entry.actor.addr.clone(), (serial, awaited_by.collect::<Vec<_>>(), age_s))
         };
-        let mut to_ask: Vec<(Addr<IkeSaActor>, (SerialNo, u64))> = all.map(asked).collect();
-        to_ask.sort_unstable_by_key(|(_, (serial, _))| *serial);
+        let mut to_ask: Vec<_> = all.map(asked).collect();
+        to_ask.sort_unstable_by_key(|(_, (serial, ..))| *serial);
         async move {
             let ask = |actor: &Addr<IkeSaActor>, answer| actor.do_send(DescribeIkeSa(answer));
-            let view = |(serial, age_s), live: IkeSaDescription| IkeView { serial, live, age_s };
+            let view = |(serial, awaited_by, age_s), live: IkeSaDescription| IkeView {
+                serial,
+                live,
+                awaited_by,
+                age_s,
+            };
             ask_all(to_ask, ask, view).await
         }
     }

@@ -35,6 +35,8 @@ pub(super) struct ConnectionView {
 pub(super) struct IkeView {
     pub(super) serial: SerialNo,
     pub(super) live: IkeSaDescription,
+    /// Connections that are to share it when it is established.
+    pub(super) awaited_by: Vec<String>,
     age_s: u64,
 }
 
@@ -216,7 +218,7 @@ fn brief(g: &Gathered) -> BriefFacts {
         g.children.iter().filter(|c| c.up.remote_id == pluto_connections::Id::Null).count();
     BriefFacts {
         cookies_required: g.listener.cookies,
-        accepting: g.listener.listening,
+        accepting: g.listener.listening && g.listener.half_open < g.listener.most_half_open,
         ike_total: count(g.ikes.len()),
         ike_half_open: count(g.listener.half_open),
         ike_open: count(open),

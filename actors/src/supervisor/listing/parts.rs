@@ -100,15 +100,19 @@ impl Part {
             Self::Sas(range) => {
                 let ikes = g.ikes.get(range).unwrap_or_default();
                 Box::new(ikes.iter().flat_map(move |view| {
-                    let larval = sa::larval(view, g).into_iter().map(Item::from);
+                    let larval = sa::larval(view).into_iter().map(Item::from);
+                    let pending = sa::pending(view).map(Item::from);
                     let children = g.children_of(view.serial);
                     let children = children.map(move |child| Item::from(sa::child(child, g)));
-                    iter::once(Item::from(sa::ike(view, g))).chain(larval).chain(children)
+                    iter::once(Item::from(sa::ike(view, g)))
+                        .chain(larval)
+                        .chain(children)
+                        .chain(pending)
                 }))
             }
             Self::Children(range) => each(&g.children, range, move |view| sa::child(view, g)),
             Self::Pools => Box::new(g.pools.iter().cloned().map(Item::from)),
-            Self::Counters => Box::new(sa::counters(g).into_iter().map(Item::from)),
+            Self::Counters => Box::new(sa::counters(g, settings).into_iter().map(Item::from)),
             Self::Psks => Box::new(psks(g, settings).map(Item::from)),
             Self::Events => Box::new(sa::events(g).into_iter().map(Item::from)),
             Self::Actors => Box::new(tree::fixed(g).into_iter().map(Item::from)),

@@ -1,10 +1,13 @@
 //! Facts of IKE and Child SAs.
 
 use super::{ChildView, Gathered, IkeView};
+use crate::supervisor::Settings;
 use pluto_connections::IpsecMode;
 use pluto_connections::proposal::{describe_child, list_ike};
 use pluto_states::{ChildState, Instant};
-use pluto_whack::report::{ChildSaFacts, CounterFacts, DeadlineFacts, EventFacts, IkeSaFacts};
+use pluto_whack::report::{
+    ChildSaFacts, CounterFacts, DeadlineFacts, EventFacts, IkeSaFacts, PendingFacts,
+};
 
 /// A Child SA that is not up yet.
 const LARVAL: &str = "LARVAL_CHILD_SA";
@@ -52,7 +55,7 @@ pub(super) fn ike(view: &IkeView, g: &Gathered) -> IkeSaFacts {
 }
 
 /// Child SAs of an IKE SA that are not established.
-pub(super) fn larval(view: &IkeView, _: &Gathered) -> Vec<ChildSaFacts> {
+pub(super) fn larval(view: &IkeView) -> Vec<ChildSaFacts> {
     let summary = &view.live.summary;
     let words = |state: ChildState| match state {
         ChildState::Larval => "larval Child SA",
@@ -65,8 +68,8 @@ pub(super) fn larval(view: &IkeView, _: &Gathered) -> Vec<ChildSaFacts> {
         .filter(|child| child.state == ChildState::Larval)
         .map(|child| ChildSaFacts {
             serial: child.serial.0,
-            connection: summary.policy.log_name.to_string(),
-            connection_serial: summary.policy.connection.0,
+            connection: child.policy.log_name.to_string(),
+            connection_serial: child.policy.connection.0,
             ike_sa: Some(view.serial.0),
             ike_version: 2,
             state: LARVAL.into(),
@@ -78,6 +81,13 @@ pub(super) fn larval(view: &IkeView, _: &Gathered) -> Vec<ChildSaFacts> {
             ..ChildSaFacts::default()
         })
         .collect()
+}
+
+/// Child SAs that wait for an IKE SA, or for what is being done on it.
+pub(super) fn pending(view: &IkeView) -> impl Iterator<Item = PendingFacts> {
+    let ordered = view.live.summary.pending.iter().map(|policy| policy.log_name.to_string());
+    let names = ordered.chain(view.awaited_by.iter().cloned());
+    names.map(|connection| PendingFacts { ike_sa: view.serial.0, connection, replacing: None })
 }
 
 /// An established Child SA.
@@ -145,12 +155,12 @@ fn leases(policy: &pluto_connections::ChildPolicy) -> Vec<String> {
 }
 
 /// Counters for `--globalstatus`.
-pub(super) fn counters(g: &Gathered) -> Vec<CounterFacts> {
+pub(super) fn counters(g: &Gathered, settings: &Settings) -> Vec<CounterFacts> {
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let (facts, states) = (super::brief(g), states(g));
     let all = states.iter().fold(0, |sum: u64, (_, count)| sum.saturating_add(*count));
     [
-        ("config.setup.ike.ddos_threshold", count(g.listener.cookies_from)),
+        ("config.setup.ike.ddos_threshold", u64::from(settings.setup.ddos_ike_threshold)),
         ("config.setup.ike.max_halfopen", count(g.listener.most_half_open)),
         ("current.states.all", all),
         ("current.states.ipsec", facts.child_total),
@@ -221,7 +231,7 @@ pub(super) fn events(g: &Gathered) -> Vec<EventFacts> {
                 .into_iter()
                 .map(move |deadline| (view.serial, name.clone(), deadline));
             let children = summary.children.iter().flat_map(|child| {
-                let name = summary.policy.log_name.clone();
+                let name = child.policy.log_name.clone();
                 deadlines(&child.deadlines, view.live.now)
                     .into_iter()
                     .map(move |deadline| (child.serial, name.clone(), deadline))
@@ -234,6 +244,11 @@ pub(super) fn events(g: &Gathered) -> Vec<EventFacts> {
             in_s: deadline.in_s,
         })
         .collect();
+    events.extend(g.connections.iter().filter_map(|view| {
+        let (_, wait) = view.live.revival?;
+        let owner = format!("{} {}", view.connection.log_name(), view.connection.serial());
+        Some(EventFacts { owner, event: "REVIVE".into(), in_s: wait.as_secs() })
+    }));
     events.sort_by_key(|event| event.in_s);
     events
 }
