@@ -6,7 +6,7 @@ use crate::fragments::{Fragments, Outgoing, Parcel, Sizes};
 use crate::nat::{NatDetection, Path};
 use crate::protection::{Protection, SealError};
 use crate::v2::mobike::{self, Mobike};
-use crate::v2::outbound::{self, ChangingOver, Receiving};
+use crate::v2::outbound::{self, About, ChangingOver, Receiving};
 use crate::v2::reauth::Predecessor;
 use crate::window::Window;
 use crate::{
@@ -318,11 +318,11 @@ impl Cx<'_, '_> {
 
     /// Sends octets on a path.
     pub(crate) fn transmit(&mut self, path: Path, bytes: Vec<u8>) {
-        self.transmit_or_hold(path, bytes, false);
+        self.transmit_or_hold(path, bytes, About::Else);
     }
 
-    fn transmit_or_hold(&mut self, path: Path, bytes: Vec<u8>, parts: bool) {
-        let now = self.sa.changing_over.hold(path.datagram(bytes), parts);
+    fn transmit_or_hold(&mut self, path: Path, bytes: Vec<u8>, about: About) {
+        let now = self.sa.changing_over.hold(path.datagram(bytes), about);
         self.out.extend(now.map(Output::Transmit));
         if let (Some(_), Some(interval)) = (self.sa.timers.keepalive, self.sa.policy.nat_keepalive)
         {
@@ -335,11 +335,9 @@ impl Cx<'_, '_> {
         parcel.datagrams().for_each(|bytes| self.transmit(path, bytes.to_vec()));
     }
 
-    /// The same with a message that was not sent before, which waits if it holds a Delete and
-    /// packets may still be on their way by what that ends.
-    fn post_first(&mut self, path: Path, parcel: &Parcel, payloads: &[Payload]) {
-        let parts = payloads.iter().any(|payload| matches!(payload, Payload::Delete(_)));
-        parcel.datagrams().for_each(|bytes| self.transmit_or_hold(path, bytes.to_vec(), parts));
+    /// The same with a message that was not sent before: see [`ChangingOver::hold`].
+    fn post_first(&mut self, path: Path, parcel: &Parcel, about: About) {
+        parcel.datagrams().for_each(|bytes| self.transmit_or_hold(path, bytes.to_vec(), about));
     }
 
     /// Sends a request and has it sent again until its response comes.
@@ -355,7 +353,7 @@ impl Cx<'_, '_> {
         if let Some(until) = mobike::stranded_until(self.sa, self.env.now) {
             self.sa.window.hold(until);
         }
-        self.post_first(self.sa.path, &first, payloads);
+        self.post_first(self.sa.path, &first, About::of(exchange, payloads));
     }
 
     /// How large a message on this path may be.
@@ -397,7 +395,7 @@ impl Cx<'_, '_> {
         self.count_sent(payloads);
         let first = message.first.clone();
         self.sa.window.response_sent(exchange, message);
-        self.post_first(path, &first, payloads);
+        self.post_first(path, &first, About::of(exchange, payloads));
         Ok(())
     }
 

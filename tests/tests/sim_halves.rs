@@ -12,7 +12,9 @@
 use pluto_connections::SerialNo;
 use pluto_states::{DownReason, Input, Instant, KernelResult, Request};
 use pluto_tests::crossing::Crossing;
-use pluto_tests::sim::{HELD_BACK, Sim};
+use pluto_tests::sim::{HELD_BACK, Sim, WEST};
+use pluto_wire::Header;
+use pluto_wire::numbers::ExchangeType;
 use std::time::Duration;
 
 /// West has sent its request; east has answered, and the answer is on its way.
@@ -111,6 +113,29 @@ fn a_request_is_answered_at_once_while_a_delete_waits() {
     assert_eq!(sim.peers[0].children().len(), 2, "the Delete was not what was sent");
     sim.settle();
     assert_eq!(sim.peers[0].children().len(), 1, "{}", sim.story());
+}
+
+/// strongSwan forgets the SA by which we send otherwise.
+#[test]
+fn what_a_peer_makes_of_the_new_child_sa_is_answered_behind_the_delete_of_the_old_one() {
+    let mut sim = Sim::calm(7);
+    sim.initiate();
+    sim.settle();
+    let (ike, child) = (sim.peers[0].established()[0], sim.peers[0].children()[0]);
+    sim.order(0, ike, Request::RekeyChild(child));
+    let changed =
+        sim.run_until(HELD_BACK, |sim| sim.peers[0].kernel.sender().unwrap().child != child);
+    assert!(changed, "{}", sim.story());
+    let sent = sim.net.log.len();
+    let (theirs, new) = (sim.peers[1].established()[0], *sim.peers[1].children().last().unwrap());
+    sim.order(1, theirs, Request::RekeyChild(new));
+    sim.settle();
+    let said = sim.net.log[sent..].iter().filter(|one| one.local.ip() == WEST);
+    let said: Vec<ExchangeType> =
+        said.map(|one| Header::peek(&one.bytes).unwrap().exchange).collect();
+    let (delete, made) = (ExchangeType::INFORMATIONAL, ExchangeType::CREATE_CHILD_SA);
+    assert_eq!(said[..2], [delete, made], "{}", sim.story());
+    assert!(sim.is_up(), "{}", sim.story());
 }
 
 #[test]

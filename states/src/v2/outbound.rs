@@ -8,8 +8,10 @@
 //!
 //! Upon a Delete of ours, and upon our answer to its Delete, the peer may forget its end of the
 //! old one at once. So messages that hold a Delete wait until the kernel has changed over, and a
-//! moment more, for packets that the kernel had taken up before and has not sent. Whatever else
-//! is said meanwhile waits for nothing.
+//! moment more, for packets that the kernel had taken up before and has not sent. What is said
+//! of further Child SAs stays behind them: strongSwan (6.0) takes its own rekeying of a new SA,
+//! done before the Delete of the old one has come, for a collision, and forgets what we send by.
+//! Whatever else is said meanwhile waits for nothing.
 
 use super::ike_sa_init::notifications;
 use crate::child_sa::ChildState;
@@ -18,7 +20,7 @@ use crate::{
     ChildInstall, ChildSpi, Datagram, Instant, KernelFault, KernelRequest, Output, StoryEvent,
 };
 use pluto_connections::SerialNo;
-use pluto_wire::numbers::{NotifyType, ProtocolId};
+use pluto_wire::numbers::{ExchangeType, NotifyType, ProtocolId};
 use pluto_wire::v2::Payload;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +65,26 @@ impl Receiving {
     }
 }
 
+/// What a message is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    /// It has a Delete.
+    Delete,
+    /// CREATE_CHILD_SA.
+    Create,
+    /// It is sent again, or about something else.
+    Else,
+}
+
+impl About {
+    pub(crate) fn of(exchange: ExchangeType, payloads: &[Payload]) -> Self {
+        if payloads.iter().any(|payload| matches!(payload, Payload::Delete(_))) {
+            return Self::Delete;
+        }
+        if exchange == ExchangeType::CREATE_CHILD_SA { Self::Create } else { Self::Else }
+    }
+}
+
 /// Outbound SAs that the kernel is about to install, and what is said when it has, and when
 /// what was under way by their predecessors has left.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
@@ -78,14 +100,18 @@ impl ChangingOver {
         !self.children.is_empty() || self.until.is_some()
     }
 
-    /// Takes a datagram that has to wait; gives back one that has not. `parts`: it is of a
-    /// message with a Delete.
-    pub(crate) fn hold(&mut self, datagram: Datagram, parts: bool) -> Option<Datagram> {
+    /// Takes a datagram that has to wait; gives back one that has not.
+    pub(crate) fn hold(&mut self, datagram: Datagram, about: About) -> Option<Datagram> {
         // Its retransmission, or the answer to one, is not to come before it.
         if self.held.iter().any(|held| held.bytes == datagram.bytes) {
             return None;
         }
-        if !parts || !self.is_under_way() {
+        let waits = match about {
+            About::Delete => self.is_under_way(),
+            About::Create => !self.held.is_empty(),
+            About::Else => false,
+        };
+        if !waits {
             return Some(datagram);
         }
         // What is too much is lost, as on any network: it is asked for, or sent, again.

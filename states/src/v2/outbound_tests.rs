@@ -16,25 +16,27 @@ fn at(millis: u64) -> Instant {
 #[test]
 fn no_more_than_two_messages_wait_for_a_kernel_that_does_not_answer() {
     let mut idle = ChangingOver::default();
-    assert_eq!(idle.hold(datagram(0), true), Some(datagram(0)));
+    assert_eq!(idle.hold(datagram(0), About::Delete), Some(datagram(0)));
     let mut changing = changing();
     for octet in 0..200 {
-        assert_eq!(changing.hold(datagram(octet), true), None);
+        assert_eq!(changing.hold(datagram(octet), About::Delete), None);
     }
     let first: Vec<Datagram> = (0..128).map(datagram).collect();
     assert_eq!(changing.release(at(0)).1, first);
-    assert_eq!(changing.hold(datagram(0), true), Some(datagram(0)));
+    assert_eq!(changing.hold(datagram(0), About::Delete), Some(datagram(0)));
 }
 
 #[test]
-fn only_deletes_wait_and_their_retransmissions() {
+fn deletes_wait_and_their_retransmissions_and_what_is_made_behind_them() {
     let mut changing = changing();
-    assert_eq!(changing.hold(datagram(1), false), Some(datagram(1)));
-    assert_eq!(changing.hold(datagram(2), true), None);
-    assert_eq!(changing.hold(datagram(2), false), None, "a retransmission");
-    assert_eq!(changing.hold(datagram(3), false), Some(datagram(3)));
-    assert_eq!(changing.release(at(0)).1, [datagram(2)]);
-    assert_eq!(changing.hold(datagram(2), false), Some(datagram(2)));
+    assert_eq!(changing.hold(datagram(1), About::Else), Some(datagram(1)));
+    assert_eq!(changing.hold(datagram(1), About::Create), Some(datagram(1)));
+    assert_eq!(changing.hold(datagram(2), About::Delete), None);
+    assert_eq!(changing.hold(datagram(2), About::Else), None, "a retransmission");
+    assert_eq!(changing.hold(datagram(3), About::Else), Some(datagram(3)));
+    assert_eq!(changing.hold(datagram(4), About::Create), None);
+    assert_eq!(changing.release(at(0)).1, [datagram(2), datagram(4)]);
+    assert_eq!(changing.hold(datagram(2), About::Else), Some(datagram(2)));
 }
 
 #[test]
