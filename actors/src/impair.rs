@@ -47,6 +47,12 @@ const KNOWN: &[(&str, Fault, Way, &str)] = &[
     ("delay-outbound", Fault::Delay, Way::Outbound, "a message goes out a second late"),
 ];
 
+/// The one of this name, in which `_` is as good as `-`.
+fn known(name: &str) -> Option<&'static (&'static str, Fault, Way, &'static str)> {
+    let name = name.replace('_', "-");
+    KNOWN.iter().find(|(known, ..)| *known == name)
+}
+
 /// One fault that is switched on.
 #[derive(Debug, Clone, Copy)]
 struct Rule {
@@ -82,8 +88,7 @@ impl Impair {
             Some((name, number)) => (name, Some(number)),
             None => (text, None),
         };
-        let found = KNOWN.iter().find(|(known, ..)| *known == name);
-        let (name, fault, way, _) = *found.ok_or_else(|| unknown(name))?;
+        let (name, fault, way, _) = *known(name).ok_or_else(|| unknown(name))?;
         let number = match number.map(str::parse::<u64>) {
             None => None,
             Some(Ok(number)) if number > 0 => Some(number),
@@ -101,10 +106,8 @@ impl Impair {
     /// # Errors
     /// No fault has this name.
     pub fn remove(&self, name: &str) -> Result<(), String> {
-        if !KNOWN.iter().any(|(known, ..)| *known == name) {
-            return Err(unknown(name));
-        }
-        self.rules.borrow_mut().retain(|rule| rule.name != name);
+        let (name, ..) = known(name).ok_or_else(|| unknown(name))?;
+        self.rules.borrow_mut().retain(|rule| rule.name != *name);
         self.on.set(!self.rules.borrow().is_empty());
         Ok(())
     }
@@ -242,7 +245,7 @@ mod tests {
             ("duplicate-inbound:2", vec![(0, vec![2, 2]), (0, vec![2, 2])]),
             ("replay-inbound:2", vec![(0, vec![2, 2]), (0, vec![1, 1])]),
             ("corrupt-inbound:2", vec![(0, vec![2, 3])]),
-            ("delay-inbound:2", vec![(1, vec![2, 2])]),
+            ("delay_inbound:2", vec![(1, vec![2, 2])]),
         ] {
             let impair = Impair::default();
             impair.add(name).unwrap();
