@@ -329,6 +329,29 @@ fn a_replaced_ike_sa_ends_whoever_repeats_what_it_has_answered() {
     assert!(!sim.peers[0].sas.contains_key(&old), "{}", sim.story());
 }
 
+/// East's responses were lost for half a minute, and then west's IKE_AUTH.
+#[test]
+fn a_responder_does_not_give_up_who_has_just_asked_again() {
+    let mut sim = Sim::calm(4);
+    sim.peers[0].ike.retransmit.timeout = Duration::from_secs(3600);
+    let seconds = |tenths: u64| Duration::from_millis(100 * tenths);
+    // The request goes out after 0, 0.5, 1.5, 3.5, 7.5, 15.5 and 31.5 seconds.
+    sim.net.mute = vec![WEST];
+    sim.initiate();
+    sim.run_for(seconds(20));
+    sim.net.mute = vec![EAST];
+    sim.run_for(seconds(310 - 20));
+    sim.net.mute.clear();
+    let repeated = |sim: &Sim| sim.peers[1].log.last().is_some_and(|l| l.contains("sent again"));
+    sim.peers[1].log.clear();
+    assert!(sim.run_until(seconds(10), repeated), "{}", sim.story());
+    sim.net.mute = vec![WEST];
+    sim.run_for(seconds(22));
+    sim.net.mute.clear();
+    sim.run_for(seconds(50));
+    assert!(sim.is_up(), "{}", sim.story());
+}
+
 /// West has rekeyed the IKE SA, and east does not know it yet: on the old one west finds that
 /// east is reached by another address, and east goes there. The new one, which has the Child
 /// SAs, has to go there, too.

@@ -143,6 +143,7 @@ fn again(
     repeats(cx, state, datagram)?;
     outbound::peer_asks_again(cx);
     rekey_ike::peer_asks_again(cx);
+    init_r::peer_asks_again(cx, state);
     cx.post(Path::of(datagram), response);
     Err("it was answered before; the response was sent again".into())
 }

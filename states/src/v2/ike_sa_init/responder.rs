@@ -23,6 +23,19 @@ use std::time::Duration;
 /// How long a responder waits for IKE_AUTH.
 pub(crate) const HALF_OPEN: Duration = Duration::from_secs(30);
 
+/// The least that it waits when the request has come again: the response was lost, and IKE_AUTH
+/// and its first retransmissions are to have their time. Repeating the request costs a stranger
+/// as much as another one, which would be waited for longer.
+const ONCE_MORE: Duration = Duration::from_secs(10);
+
+/// The peer's request has come again.
+pub(crate) fn peer_asks_again(cx: &mut Cx<'_, '_>, state: &State) {
+    let end = cx.now().after(ONCE_MORE);
+    if let (State::AwaitAuthRequest(_), Some(discard)) = (state, &mut cx.sa.timers.discard) {
+        *discard = end.max(*discard);
+    }
+}
+
 /// What was taken from the request.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Request {
