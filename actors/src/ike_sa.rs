@@ -238,6 +238,9 @@ impl IkeSaActor {
             Output::PeerFound { successor: serial, moved: (from, to) } => {
                 self.tell(OrderSa { serial, request: Request::PeerFound(from, to) });
             }
+            Output::Doubted { successor: serial } => {
+                self.tell(OrderSa { serial, request: Request::Liveness });
+            }
             Output::Farewell(farewell) => {
                 let now = self.shell.clock.now();
                 self.shell.demux.borrow_mut().farewells.keep(now, farewell);

@@ -422,8 +422,10 @@ fn lives(cx: &mut Cx<'_, '_>, state: State) -> State {
     if is_due(cx.sa.timers.life.end, now) {
         cx.sa.timers.life.end = None;
         if let State::Established(established) = state {
-            let replaced = cx.sa.replaced_by.is_some();
-            cx.story(if replaced {
+            if let Some(successor) = cx.sa.replaced_by {
+                cx.out.push(Output::Doubted { successor });
+            }
+            cx.story(if cx.sa.replaced_by.is_some() {
                 StoryEvent::Debug("deleting the IKE SA that was rekeyed: the peer has not".into())
             } else {
                 StoryEvent::LifetimeOver

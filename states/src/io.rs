@@ -170,6 +170,12 @@ pub enum Output {
         /// The peer's address that it was thought to have, and the one that it has.
         moved: (IpAddr, IpAddr),
     },
+    /// The peer has not deleted this IKE SA, though it has begun the one that has replaced it:
+    /// perhaps it does not know of that one, which is to be told to look ([`Request::Liveness`]).
+    Doubted {
+        /// What has replaced this one.
+        successor: SerialNo,
+    },
     /// A last answer, to be repeated for a while when this IKE SA is gone; `Finished` follows.
     Farewell(crate::Farewell),
     /// The IKE SA has ended; its Child SAs have been reported as down before.

@@ -73,6 +73,9 @@ impl Nat {
     }
 }
 
+/// So many datagrams that are lost one after the other are an outage: retransmissions of minutes.
+pub const OUTAGE: u32 = 6;
+
 /// The network.
 #[derive(Debug, Clone)]
 pub struct Net {
@@ -89,6 +92,10 @@ pub struct Net {
     pub nats: Vec<Nat>,
     queue: BTreeMap<(Instant, u64), Datagram>,
     sent: u64,
+    /// Datagrams that were lost one after the other, up to now.
+    lost: u32,
+    /// When [`OUTAGE`] or more of them were lost last.
+    pub outage: Option<Instant>,
     /// Every datagram that was sent, before anything was done to it, in order.
     pub log: Vec<Datagram>,
 }
@@ -106,6 +113,8 @@ impl Net {
             nats: Vec::new(),
             queue: BTreeMap::new(),
             sent: 0,
+            lost: 0,
+            outage: None,
             log: Vec::new(),
         }
     }
@@ -119,8 +128,13 @@ impl Net {
             return;
         }
         if datagram.bytes.len() > self.largest || self.dice.chance(self.faults.loss) {
+            self.lost += 1;
+            if self.lost >= OUTAGE {
+                self.outage = Some(now);
+            }
             return;
         }
+        self.lost = 0;
         let copies = if self.dice.chance(self.faults.duplicated) { 2 } else { 1 };
         for _ in 0..copies {
             let mut copy = datagram.clone();

@@ -482,6 +482,9 @@ impl Peer {
                 let replaced = Request::ReplacedBy { ike: serial, children };
                 answers.push((old, Input::Request(replaced)));
             }
+            Output::Doubted { successor } => {
+                answers.push((successor, Input::Request(Request::Liveness)));
+            }
             Output::PeerFound { successor, moved: (from, to) } => {
                 answers.push((successor, Input::Request(Request::PeerFound(from, to))));
             }

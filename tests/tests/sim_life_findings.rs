@@ -329,6 +329,28 @@ fn a_replaced_ike_sa_ends_whoever_repeats_what_it_has_answered() {
     assert!(!sim.peers[0].sas.contains_key(&old), "{}", sim.story());
 }
 
+/// East has rekeyed the IKE SA, and has never heard of it: nothing passes for so long that west
+/// deletes the old one. Without a question of west's its tunnel would lead nowhere from then on.
+#[test]
+fn a_rekeyed_ike_sa_that_the_peer_does_not_know_is_found_out() {
+    let mut sim = mobile(5);
+    let east = ike(&sim, 1);
+    sim.net.mute = vec![WEST];
+    sim.order(1, east, Request::RekeyIke);
+    sim.run_for(Duration::from_millis(100));
+    assert!(sim.peers[0].logged("responder rekeyed IKE SA"), "{}", sim.story());
+    // Nothing of west's comes, then nothing of east's, which has not given up yet.
+    sim.net.dead = vec![EAST, EAST_TOO];
+    sim.run_for(Duration::from_secs(85));
+    sim.net.dead.clear();
+    sim.net.mute = vec![EAST, EAST_TOO];
+    sim.run_for(Duration::from_secs(10));
+    sim.net.mute.clear();
+    sim.run_for(Duration::from_secs(400));
+    let left = sim.peers.iter().map(|peer| peer.kernel.installed.len()).collect::<Vec<_>>();
+    assert_eq!(left, [0, 0], "one end's tunnel leads nowhere{}", sim.story());
+}
+
 /// East's responses were lost for half a minute, and then west's IKE_AUTH.
 #[test]
 fn a_responder_does_not_give_up_who_has_just_asked_again() {
