@@ -235,12 +235,7 @@ impl IkeSaActor {
                 let request = Request::ReplacedBy { ike: self.serial, children };
                 self.tell(OrderSa { serial, request });
             }
-            Output::PeerFound { successor: serial, moved: (from, to) } => {
-                self.tell(OrderSa { serial, request: Request::PeerFound(from, to) });
-            }
-            Output::Doubted { successor: serial } => {
-                self.tell(OrderSa { serial, request: Request::Liveness });
-            }
+            Output::OrderSuccessor(serial, request) => self.tell(OrderSa { serial, request }),
             Output::Farewell(farewell) => {
                 let now = self.shell.clock.now();
                 self.shell.demux.borrow_mut().farewells.keep(now, farewell);

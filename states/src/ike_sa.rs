@@ -423,7 +423,8 @@ fn lives(cx: &mut Cx<'_, '_>, state: State) -> State {
         cx.sa.timers.life.end = None;
         if let State::Established(established) = state {
             if let Some(successor) = cx.sa.replaced_by {
-                cx.out.push(Output::Doubted { successor });
+                // Perhaps the peer does not know of that one.
+                cx.out.push(Output::OrderSuccessor(successor, Request::Liveness));
             }
             cx.story(if cx.sa.replaced_by.is_some() {
                 StoryEvent::Debug("deleting the IKE SA that was rekeyed: the peer has not".into())

@@ -162,20 +162,9 @@ pub enum Output {
         /// Its Child SAs, each with the one in its place.
         children: Vec<(SerialNo, SerialNo)>,
     },
-    /// The peer has been found elsewhere by what another IKE SA has replaced: to be told to that
-    /// one by [`Request::PeerFound`].
-    PeerFound {
-        /// What has replaced this one.
-        successor: SerialNo,
-        /// The peer's address that it was thought to have, and the one that it has.
-        moved: (IpAddr, IpAddr),
-    },
-    /// The peer has not deleted this IKE SA, though it has begun the one that has replaced it:
-    /// perhaps it does not know of that one, which is to be told to look ([`Request::Liveness`]).
-    Doubted {
-        /// What has replaced this one.
-        successor: SerialNo,
-    },
+    /// An order for the IKE SA that has replaced this one: what this one has found out of the
+    /// peer concerns that.
+    OrderSuccessor(SerialNo, Request),
     /// A last answer, to be repeated for a while when this IKE SA is gone; `Finished` follows.
     Farewell(crate::Farewell),
     /// The IKE SA has ended; its Child SAs have been reported as down before.

@@ -482,11 +482,8 @@ impl Peer {
                 let replaced = Request::ReplacedBy { ike: serial, children };
                 answers.push((old, Input::Request(replaced)));
             }
-            Output::Doubted { successor } => {
-                answers.push((successor, Input::Request(Request::Liveness)));
-            }
-            Output::PeerFound { successor, moved: (from, to) } => {
-                answers.push((successor, Input::Request(Request::PeerFound(from, to))));
+            Output::OrderSuccessor(successor, request) => {
+                answers.push((successor, Input::Request(request)));
             }
             Output::Finished(finish) => {
                 self.reports.push(Report::Finished(serial, finish));

@@ -94,9 +94,8 @@ fn deletes_and_their_answers_wait_for_packets_that_are_under_way() {
     }
 }
 
-/// Nothing but what the Delete would make the peer forget is at stake.
-#[test]
-fn a_request_is_answered_at_once_while_a_delete_waits() {
+/// West sends by a new Child SA, and its Delete of the old one waits.
+fn delete_waits() -> Sim {
     let mut sim = Sim::calm(7);
     sim.initiate();
     sim.settle();
@@ -105,6 +104,13 @@ fn a_request_is_answered_at_once_while_a_delete_waits() {
     let changed =
         sim.run_until(HELD_BACK, |sim| sim.peers[0].kernel.sender().unwrap().child != child);
     assert!(changed, "{}", sim.story());
+    sim
+}
+
+/// Nothing but what the Delete would make the peer forget is at stake.
+#[test]
+fn a_request_is_answered_at_once_while_a_delete_waits() {
+    let mut sim = delete_waits();
     let (sent, begun) = (sim.net.log.len(), sim.clock.now());
     let theirs = sim.peers[1].established()[0];
     sim.order(1, theirs, Request::Liveness);
@@ -118,14 +124,7 @@ fn a_request_is_answered_at_once_while_a_delete_waits() {
 /// strongSwan forgets the SA by which we send otherwise.
 #[test]
 fn what_a_peer_makes_of_the_new_child_sa_is_answered_behind_the_delete_of_the_old_one() {
-    let mut sim = Sim::calm(7);
-    sim.initiate();
-    sim.settle();
-    let (ike, child) = (sim.peers[0].established()[0], sim.peers[0].children()[0]);
-    sim.order(0, ike, Request::RekeyChild(child));
-    let changed =
-        sim.run_until(HELD_BACK, |sim| sim.peers[0].kernel.sender().unwrap().child != child);
-    assert!(changed, "{}", sim.story());
+    let mut sim = delete_waits();
     let sent = sim.net.log.len();
     let (theirs, new) = (sim.peers[1].established()[0], *sim.peers[1].children().last().unwrap());
     sim.order(1, theirs, Request::RekeyChild(new));

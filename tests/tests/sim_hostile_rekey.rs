@@ -10,11 +10,10 @@
     reason = "a test that misses what it looks for fails"
 )]
 
-use pluto_connections::Selector;
 use pluto_connections::proposal::IkeProposals;
 use pluto_states::Request;
 use pluto_tests::peer::selectors;
-use pluto_tests::stage::{Stage, notifies, notify};
+use pluto_tests::stage::{Stage, notifies, notify, wire};
 use pluto_wire::Header;
 use pluto_wire::numbers::{ExchangeType, KeId, NotifyType, PayloadType, ProtocolId, TransformType};
 use pluto_wire::v2::{KePayload, Notify, Payload, SaPayload, UnknownPayload};
@@ -25,10 +24,6 @@ const CHILD: ExchangeType = ExchangeType::CREATE_CHILD_SA;
 /// The puppet's inbound SPIs: of the first Child SA, and of what it makes in its place.
 const OLD: [u8; 4] = [0, 0, 0x20, 1];
 const NEW: [u8; 4] = [0, 0, 0x30, 1];
-
-fn wire(selectors: &[Selector]) -> Vec<pluto_wire::v2::TrafficSelector> {
-    selectors.iter().map(Selector::to_wire).collect()
-}
 
 /// What east has asked the puppet since the network's log was so long.
 fn asked(stage: &Stage, from: usize) -> Vec<(Header, Vec<Payload>)> {

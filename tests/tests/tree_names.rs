@@ -125,3 +125,27 @@ fn what_waits_is_listed_with_its_own_name() {
         pair.end().await;
     });
 }
+
+/// One of two that are to share an IKE SA is taken down before that stands.
+#[test]
+fn what_is_taken_down_while_it_waits_to_share_an_ike_sa_does_not_come_up() {
+    for child in [false, true] {
+        run(async {
+            let pair = two_networks(703, "").await;
+            let waiting = pair.west.initiate("net");
+            pass(Duration::from_millis(5)).await;
+            let name = named("net/2x0");
+            let down = if child { Request::DownChild { name } } else { Request::Down { name } };
+            assert_eq!(pair.west.order(down).await.status, 0);
+            let outcome = waiting.outcome().await;
+            assert!(outcome.says("taken down while it waited"), "{outcome:?}");
+            seconds(5).await;
+            let census = pair.west.census().await;
+            assert_eq!((census.ike_sas, census.child_sas), (1, 1), "{}", pair.west.log);
+            for host in [&pair.west, &pair.east] {
+                host.order(Request::Delete { name: named("net") }).await;
+            }
+            pair.end().await;
+        });
+    }
+}

@@ -169,6 +169,7 @@ impl Handler<TakeChildDown> for ConnectionActor {
         self.wishes.keep = false;
         self.cancel_next_attempt(ctx);
         let Some(child) = self.child.as_ref().map(|child| child.child) else {
+            self.call_off();
             let text = format!("{}: connection has no Child SA", self.connection.log_name());
             return msg.reporter.say(0, text);
         };

@@ -296,10 +296,17 @@ impl ConnectionActor {
     /// it gets there.
     pub(super) fn call_off(&mut self) {
         self.steps.retain(|step| !matches!(step, Step::Initiate));
-        self.waits_for_ike = false;
+        if std::mem::take(&mut self.waits_for_ike) {
+            self.called_off();
+        }
         if self.attempt == Attempt::Underway {
             self.attempt = Attempt::CalledOff;
         }
+    }
+
+    /// Whoever waits for it to come up with another one's IKE SA need not any more.
+    fn called_off(&mut self) {
+        self.fail(codes::FATAL, "taken down while it waited for an IKE SA to share");
     }
 
     /// A Child SA that was made on an IKE SA that was there before has come up, and nobody
@@ -344,7 +351,10 @@ impl ConnectionActor {
             }
             Done::Shares => {
                 self.creating = false;
-                self.waits_for_ike = std::mem::take(&mut self.attempt) != Attempt::CalledOff;
+                match std::mem::take(&mut self.attempt) {
+                    Attempt::CalledOff => self.called_off(),
+                    _ => self.waits_for_ike = true,
+                }
             }
             Done::Badly(code, why) => {
                 self.attempt = Attempt::None;

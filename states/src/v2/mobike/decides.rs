@@ -8,7 +8,7 @@ use crate::common::{Common, Cx, Task};
 use crate::nat::{self, Path};
 use crate::v2::established::Established;
 use crate::v2::state::State;
-use crate::{Finish, KernelRequest, Output, StoryEvent};
+use crate::{Finish, KernelRequest, Output, Request, StoryEvent};
 use pluto_wire::numbers::NotifyType;
 use pluto_wire::v2::Payload;
 use std::net::IpAddr;
@@ -232,7 +232,7 @@ pub(crate) fn answered_on(cx: &mut Cx<'_, '_>, path: &Path) {
 fn tell_successor(cx: &mut Cx<'_, '_>, from: IpAddr) {
     let to = cx.sa.path.remote.ip();
     if let Some(successor) = cx.sa.replaced_by.filter(|_| from != to) {
-        cx.out.push(Output::PeerFound { successor, moved: (from, to) });
+        cx.out.push(Output::OrderSuccessor(successor, Request::PeerFound(from, to)));
     }
 }
 
