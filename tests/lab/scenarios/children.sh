@@ -20,19 +20,18 @@ strongswan_conf() { # ten children, named t0 to t9
     '/^secrets/ && !done { done = 1 } { print } /id = (left|right) }$/ && ++ids == 2 { print ten }' "$file" >"$file.new"
   mv "$file.new" "$file"
 }
-ours_up() {
-  local words n
-  ours_start "$1" || return 1
-  whack "$1" --listen
-  mapfile -t words <"$W/$1/connection"
-  for n in {0..9}; do
-    words[1]=t$n
-    whack "$1" "${words[@]/#10.1.0.0/10.1.$n.0}" || return 1
-  done
+eval "one_$(declare -f ours_conf)"
+ours_conf() {
+  one_ours_conf "$1"
+  sed -i "/^--subnet\$/{N; s|^--subnet\n10.1.0.0/24\$|--subnets\n$(printf '10.1.%d.0/24 ' {0..9})|}" "$W/$1/connection"
 }
 each() { local n; for n in {0..9}; do "$1" "$2" t$n || return 1; done; }   # each COMMAND HOST
-init_all() { if [ "${KIND[$1]}" = libreswan ]; then on "$1" ipsec whack --name t --initiate; else each init "$1"; fi; }
-term_all() { if [ "${KIND[$1]}" = strongswan ] || [ "${KIND[$1]}" = libreswan ]; then term "$1" t; else each term "$1"; fi; }
+init_all() {
+  case ${KIND[$1]} in
+    strongswan) each init "$1";; libreswan) on "$1" ipsec whack --name t --initiate;; *) init "$1" t;;
+  esac
+}
+term_all() { term "$1" t; }
 ten() { # one IKE SA and ten Child SAs on both hosts, and nothing else
   local end=$((SECONDS + 15)) h all n
   for h in left right; do
@@ -45,7 +44,7 @@ ten() { # one IKE SA and ten Child SAs on both hosts, and nothing else
 }
 ping_all() { local n; for n in {0..9}; do pings left 10.1.$n.1 $RIN 1 || { echo "10.1.$n.0/24"; return 1; }; done; }
 rekey_ike() {
-  case ${KIND[$1]} in strongswan) rekey $1 t ike;; libreswan) on $1 /usr/libexec/ipsec/whack --name t/1x0 --rekey-ike;; *) rekey $1 t0 ike;; esac
+  case ${KIND[$1]} in strongswan) rekey $1 t ike;; libreswan) on $1 /usr/libexec/ipsec/whack --name t/1x0 --rekey-ike;; *) rekey $1 t/1x0 ike;; esac
 }
 TRAFFIC_LEFT=$(printf '10.1.%d.1,' {0..9}) TRAFFIC_LEFT=${TRAFFIC_LEFT%,}     # in all of them
 both_up

@@ -223,6 +223,7 @@ const END: &[Opt<Key>] = &[
     end("nexthop", Value("address|%direct|%defaultroute"), "first hop to the other end"),
     end("subnet", Value("selectors"), "traffic behind it"),
     Opt::new("client", Value("selectors"), Key::End("subnet"), "the same"),
+    end("subnets", Value("list"), "the same, with a connection for each: NAME/1x0, NAME/2x0, …"),
     Opt::new("clientprotoport", Value("protocol/port"), Key::End("protoport"), "only this traffic"),
     Opt::new(
         "dnskeyondemand",

@@ -55,6 +55,7 @@ fn end_options_become_keywords_of_their_end() {
         ("--nexthop %direct", "nexthop=%direct"),
         ("--subnet 10.1.0.0/24", "subnet=10.1.0.0/24"),
         ("--client 10.1.0.0/24", "subnet=10.1.0.0/24"),
+        ("--subnets 10.1.0.0/24,10.2.0.0/24", "subnets=10.1.0.0/24,10.2.0.0/24"),
         ("--clientprotoport tcp/7", "protoport=tcp/7"),
         ("--dnskeyondemand", "pubkey=%dnsondemand"),
         ("--sourceip 10.1.0.1", "sourceip=10.1.0.1"),
