@@ -81,13 +81,15 @@ fn read(path: &Path) -> Result<LeaseSnapshot, String> {
     serde_json::from_slice(&text).map_err(|error| error.to_string())
 }
 
-/// Writes the file: the old one or the new one, never half of one.
+/// Writes the file: the old one or the new one, never half of one, also where the machine loses
+/// its power meanwhile.
 fn write(path: &Path, snapshot: &LeaseSnapshot) -> std::io::Result<()> {
     let text = serde_json::to_vec(snapshot)?;
     let beside = path.with_extension("json.new");
     let mut options = std::fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(&text)?;
+    file.sync_all()?;
     drop(file);
     std::fs::rename(&beside, path)
 }
