@@ -100,6 +100,8 @@ impl Candidate {
             }
         });
         common.receiving = std::mem::take(&mut cx.sa.receiving);
+        // The kernel's answer will come to the successor, and what waits for it goes along.
+        common.changing_over = std::mem::take(&mut cx.sa.changing_over);
         let now = cx.now();
         let moved = std::mem::take(&mut cx.sa.tasks).into_iter().map(|task| (now, task));
         let moved = std::mem::take(&mut cx.sa.postponed).into_iter().chain(moved);
