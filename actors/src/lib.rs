@@ -51,6 +51,7 @@ mod platform;
 pub mod root;
 pub mod secrets;
 pub mod service;
+pub mod shed;
 pub mod shell;
 pub mod sockets;
 pub mod supervisor;

@@ -4,6 +4,7 @@
 use crate::demux::{Inside, Route, needless_marker, unmark};
 use crate::faults::Place;
 use crate::impair::{self, Late};
+use crate::shed::{Reason, Seldom, Shed};
 use crate::shell::Shell;
 use crate::sockets::{Reader, StrayReader};
 use crate::supervisor::Supervisor;
@@ -50,7 +51,8 @@ pub struct Listener {
     own: Option<Recipient<Late>>,
     listening: bool,
     received: u64,
-    dropped: u64,
+    shed: Shed,
+    asking: Seldom,
 }
 
 impl Listener {
@@ -58,8 +60,17 @@ impl Listener {
     #[must_use]
     pub fn new(shell: Rc<Shell>, supervisor: Addr<Supervisor>, thresholds: Thresholds) -> Self {
         let jar = CookieJar::new(&mut **shell.entropy.borrow_mut());
-        let (own, listening, received, dropped) = (None, false, 0, 0);
-        Self { shell, supervisor, thresholds, jar, own, listening, received, dropped }
+        Self {
+            shell,
+            supervisor,
+            thresholds,
+            jar,
+            own: None,
+            listening: false,
+            received: 0,
+            shed: Shed::default(),
+            asking: Seldom::default(),
+        }
     }
 
     /// One datagram as it came.
@@ -83,13 +94,20 @@ impl Listener {
             Inside::Esp(esp) => match self.shell.sockets.as_ref().and_then(|s| s.esp()) {
                 Some(plane) => plane.deliver(esp, remote),
                 // The kernel takes ESP off the socket; what arrives here has no SA.
-                None => self.drop_one(),
+                None => self.shed.count(Reason::Mangled),
             },
         }
     }
 
-    fn drop_one(&mut self) {
-        self.dropped = self.dropped.wrapping_add(1);
+    /// Lets go of a request, and says so now and then.
+    fn shed(&mut self, reason: Reason, why: impl FnOnce() -> String) {
+        if let Some(count) = self.shed.count_and_say(reason, self.shell.clock.now()) {
+            let more = match count {
+                1 => String::new(),
+                _ => format!("; {count} times since this was last said"),
+            };
+            self.shell.log.warn(&format!("{}{more}", why()));
+        }
     }
 
     fn dispatch(
@@ -106,7 +124,7 @@ impl Listener {
         let header = match Header::peek(bytes) {
             Ok(header) => header,
             Err(error) => {
-                self.drop_one();
+                self.shed.count(Reason::Mangled);
                 return self.shell.log.stranger(remote, &error.to_string());
             }
         };
@@ -127,7 +145,11 @@ impl Listener {
                     Ok(()) => {}
                     // It is ending.
                     Err(SendError::Closed(_)) if self.repeats_answer(&header, &datagram()) => {}
-                    Err(_) => self.drop_one(),
+                    Err(_) => self.shed(Reason::Busy, || {
+                        format!(
+                            "dropping what {remote} sends: it comes faster than it is worked on"
+                        )
+                    }),
                 }
             }
             Route::New => {
@@ -140,7 +162,7 @@ impl Listener {
                 if self.repeats_answer(&header, &datagram()) {
                     return;
                 }
-                self.drop_one();
+                self.shed.count(Reason::NoSuchSa);
                 if header.version.major > Version::V2.major
                     && self.shell.log.admits_stranger()
                     && let Some(refusal) = pluto_states::refuse_major_version(&datagram())
@@ -170,22 +192,44 @@ impl Listener {
         with: impl Fn(Vec<u8>) -> Datagram,
     ) {
         let Thresholds { cookies, most_half_open } = self.thresholds;
-        let limited = cookies != usize::MAX;
-        if !self.listening
-            || half_open >= most_half_open
-            || (limited && from_there >= MOST_PER_SOURCE)
-        {
-            return self.drop_one();
+        let (limited, from) = (cookies != usize::MAX, remote.ip());
+        if !self.listening {
+            return self.shed.count(Reason::NotListening);
+        }
+        if half_open >= most_half_open {
+            return self.shed(Reason::HalfOpen, || {
+                format!(
+                    "turning new peers away: {half_open} IKE SAs are half-open, as many as \
+                     --max-halfopen-ike allows"
+                )
+            });
+        }
+        if limited && from_there >= MOST_PER_SOURCE {
+            return self.shed(Reason::Source, || {
+                format!("turning {from} away: {from_there} IKE SAs of its network are half-open")
+            });
         }
         if half_open >= cookies || (limited && from_there >= COOKIES_PER_SOURCE) {
             match self.jar.challenge(bytes, remote) {
                 Ok(None) => {}
-                Ok(Some(answer)) => return self.shell.refuse(NotifyType::COOKIE, &with(answer)),
-                Err(()) => return self.drop_one(),
+                Ok(Some(answer)) => {
+                    if self.asking.may(self.shell.clock.now()) {
+                        let all =
+                            if half_open >= cookies { "new peers" } else { &from.to_string() };
+                        self.shell.log.info(&format!(
+                            "asking {all} for cookies: {half_open} IKE SAs are half-open, \
+                             {from_there} of them with {from}"
+                        ));
+                    }
+                    return self.shell.refuse(NotifyType::COOKIE, &with(answer));
+                }
+                Err(()) => return self.shed.count(Reason::Mangled),
             }
         }
         if self.supervisor.try_send(NewResponder(with(bytes.to_vec()))).is_err() {
-            self.drop_one();
+            self.shed(Reason::Busy, || {
+                "dropping requests of new peers: they come faster than they are worked on".into()
+            });
         }
     }
 }
@@ -250,7 +294,7 @@ impl Handler<ListenOn> for Listener {
 impl Handler<ClearCounters> for Listener {
     type Result = ();
     fn handle(&mut self, _: ClearCounters, _: &mut Self::Context) {
-        (self.received, self.dropped) = (0, 0);
+        (self.received, self.shed) = (0, Shed::default());
     }
 }
 
@@ -275,7 +319,7 @@ impl Handler<DescribeListener> for Listener {
             cookies_from: self.thresholds.cookies,
             most_half_open: self.thresholds.most_half_open,
             received: self.received,
-            dropped: self.dropped,
+            shed: self.shed.list(),
         }
     }
 }

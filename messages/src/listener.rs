@@ -64,6 +64,6 @@ pub struct ListenerDescription {
     pub most_half_open: usize,
     /// Datagrams received.
     pub received: u64,
-    /// Dropped: not IKE, unknown SPI, mailbox full.
-    pub dropped: u64,
+    /// Those of them that went no further, by the names of their counters: each reason has one.
+    pub shed: Vec<(&'static str, u64)>,
 }

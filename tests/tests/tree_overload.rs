@@ -85,6 +85,7 @@ fn with_cookies_a_flood_of_strangers_makes_no_actors() {
         let most = flood(&pair, &template).await;
         // Until the threshold is seen, some more may be on their way.
         assert!((50..=200).contains(&most), "{most} IKE SAs");
+        assert_eq!(pair.east.log.count("asking new peers for cookies: "), 1);
         newcomer_comes_up_while(&pair.wire, &pair.east).await;
         let before = liveness_checks(&pair);
         seconds(20).await;
@@ -101,6 +102,11 @@ fn without_cookies_half_open_peers_are_bounded_and_what_stands_lives_on() {
             server(Thresholds { cookies: usize::MAX, most_half_open: 300 }).await;
         let most = flood(&pair, &template).await;
         assert!((300..=401).contains(&most), "{most} IKE SAs");
+        // What is turned away is counted, and said, once.
+        let (listed, said) =
+            (pair.east.counter("total.ike.shed.half-open").await, "--max-halfopen");
+        assert!(listed >= u64::from(STRANGERS) - 401, "{listed}");
+        assert_eq!(pair.east.log.count(said), 1, "{}", pair.east.log);
         let before = liveness_checks(&pair);
         seconds(60).await;
         assert!(liveness_checks(&pair) > before);
@@ -120,14 +126,14 @@ fn a_storm_at_one_sa_is_dropped_and_counted() {
         let auth = sent.get(2).map(|sent| sent.bytes.clone()).unwrap_or_default();
         let (west, east) = (pair.west.address, pair.east.address);
         let answered = pair.wire.sent_by(east);
-        let dropped = pair.east.counter("total.ike.mangled").await;
+        let dropped = pair.east.counter("total.ike.shed.busy").await;
         for _ in 0..5_000 {
             pair.wire.deliver(SocketAddr::new(west, 500), SocketAddr::new(east, 500), auth.clone());
         }
         pass(Duration::from_millis(1)).await;
         let answers = pair.wire.sent_by(east) - answered;
         assert!(answers <= 64, "{answers} answers");
-        let dropped = pair.east.counter("total.ike.mangled").await - dropped;
+        let dropped = pair.east.counter("total.ike.shed.busy").await - dropped;
         assert!(dropped >= 4_900, "{dropped} dropped");
         pair.assert_up(1).await;
         let up = pair.west.initiate("second").outcome().await;
@@ -152,7 +158,7 @@ fn a_burst_beyond_the_supervisors_queue_is_dropped() {
         seconds(1).await;
         let census = pair.east.census().await;
         assert!((4_000..=4_200).contains(&census.ike_sas), "{census:?}");
-        assert!(pair.east.counter("total.ike.mangled").await >= 5_800);
+        assert!(pair.east.counter("total.ike.shed.busy").await >= 5_800);
         newcomer_comes_up_while(&pair.wire, &pair.east).await;
         ends_clean(pair).await;
     });

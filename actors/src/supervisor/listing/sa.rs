@@ -171,10 +171,10 @@ pub(super) fn counters(g: &Gathered, settings: &Settings) -> Vec<CounterFacts> {
         ("current.states.iketype.authenticated", facts.ike_authenticated),
         ("current.states.iketype.halfopen", facts.ike_half_open),
         ("current.states.iketype.open", facts.ike_open),
-        ("total.ike.mangled", g.listener.dropped),
         ("total.ike.received", g.listener.received),
     ]
     .into_iter()
+    .chain(g.listener.shed.iter().copied())
     .map(|(name, value)| (name.to_string(), value))
     .chain(states)
     .chain(g.tally.list(g.panics))

@@ -20,7 +20,8 @@ pub(super) fn fixed(g: &Gathered) -> Vec<ActorFacts> {
     ];
     all.extend(["secrets", "dns", "updown"].map(|service| plain(ActorKind::Service, service, 0)));
     let mut listener = plain(ActorKind::Listener, "listener", u64::from(g.listener_restarts));
-    listener.dropped = g.listener.dropped;
+    listener.dropped =
+        g.listener.shed.iter().fold(0, |sum: u64, (_, count)| sum.saturating_add(*count));
     let mut supervisor = plain(ActorKind::Supervisor, "supervisor", 0);
     supervisor.panics_survived = g.panics;
     all.extend([listener, supervisor]);
