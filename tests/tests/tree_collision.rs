@@ -141,6 +141,47 @@ fn collision_of_ike_sa_init_and_ike_sa_init_leaves_one_in_every_order() {
     assert!(kept.iter().all(|kept| *kept > 0), "it was always the same end's: {kept:?}");
 }
 
+/// As when both ends revive what has gone: both ask for it on the IKE SA that they share.
+#[test]
+fn collision_of_create_child_and_create_child_of_one_connection_leaves_one() {
+    let mut kept = [0; 2];
+    for seed in 300..310 {
+        let west_stays: Rc<RefCell<bool>> = Rc::default();
+        let told = Rc::clone(&west_stays);
+        run(async move {
+            let pair = Pair::new(seed, "").await;
+            pair.establish().await;
+            pair.add_sharing("").await;
+            for whack in [pair.west.initiate("second"), pair.east.initiate("second")] {
+                assert_eq!(whack.outcome().await.status, 0, "{seed}");
+            }
+            let both = pair.west.census().await.child_sas;
+            assert_eq!(both, 3, "they did not cross\n{}\n{}", pair.west.log, pair.east.log);
+            for _ in 0..20 {
+                seconds(1).await;
+                for (from, to) in [(&pair.west, &pair.east), (&pair.east, &pair.west)] {
+                    let known = to.kernel.sas();
+                    let knows = |spi| known.iter().any(|sa| sa.sa.inbound && sa.sa.spi == spi);
+                    assert!(from.kernel.senders().iter().all(|sa| knows(sa.sa.spi)), "{seed}");
+                }
+            }
+            for host in [&pair.west, &pair.east] {
+                let census = host.census().await;
+                assert_eq!((census.ike_sas, census.child_sas), (1, 2), "{seed}\n{}", host.log);
+            }
+            let [west, east] = [&pair.west, &pair.east].map(|host| host.log.says("superseded"));
+            assert_ne!(west, east, "{seed}: one of them deletes its own");
+            *told.borrow_mut() = east;
+            for host in [&pair.west, &pair.east] {
+                host.order(Request::Delete { name: "second".into() }).await;
+            }
+            pair.end().await;
+        });
+        kept[usize::from(*west_stays.borrow())] += 1;
+    }
+    assert!(kept.iter().all(|kept| *kept > 0), "it was always the same end's: {kept:?}");
+}
+
 #[test]
 fn collision_of_ike_sa_init_and_ike_sa_init_leaves_one_when_datagrams_are_lost() {
     for (seed, lost) in (100..).zip(0..24_usize) {

@@ -1,8 +1,8 @@
-//! Two Child SAs for the same traffic on two IKE SAs: which of them stays.
+//! Two Child SAs for the same traffic, neither of which replaces the other: which of them stays.
 //!
 //! A peer that has forgotten the old one makes a new one: then the old one is dead. Two ends
-//! that begin at once make one each, and as with rekeyings that cross (RFC 7296, 2.8.1) that
-//! with the lowest nonce goes, deleted by who has begun it. Both ends can tell, and no other
+//! that begin at once, on one IKE SA or on two, make one each, and as with rekeyings that cross
+//! (RFC 7296, 2.8.1) that with the lowest nonce goes, deleted by who has begun it. Both ends can tell, and no other
 //! peer is asked for anything; but such a peer may have its own mind, so one goes only when,
 //! a moment later, the other one still stands.
 
@@ -44,7 +44,7 @@ pub(super) enum Verdict {
 /// About the one that stood and another one that has come up `gap` later.
 pub(super) fn judge(old: &ChildUp, new: &ChildUp, gap: Duration) -> Verdict {
     let same = old.local_ts == new.local_ts && old.remote_ts == new.remote_ts;
-    if !same || new.replaces.is_some() || old.ike == new.ike {
+    if !same || new.replaces.is_some() {
         return Verdict::Both;
     }
     let crossing = old.initiator != new.initiator;
@@ -57,6 +57,8 @@ pub(super) fn judge(old: &ChildUp, new: &ChildUp, gap: Duration) -> Verdict {
         };
     }
     match gap {
+        // A peer may have reasons to make more of them on one IKE SA.
+        _ if old.ike == new.ike => Verdict::Both,
         gap if gap < CROSSING => Verdict::Both,
         gap if gap < AFTER_LOSSES && crossing => Verdict::GoesAfter(SECOND, old.child, new.child),
         _ if !new.initiator => Verdict::GoesAfter(REAUTHENTICATION, old.child, new.child),
