@@ -2,9 +2,9 @@
 //!
 //! A pool is a range. Connections that name the same range share it; ranges that overlap in
 //! part are refused. An address that was given back is kept for its identity as long as
-//! others are free, so that a peer that returns gets its old one. Leasing and giving back
-//! cost the same whatever the size of the pool, and only addresses that were ever leased
-//! take memory.
+//! others are free, so that a peer that returns gets its old one; that outlives the pool,
+//! which goes when no connection names it any more. Leasing and giving back cost the same
+//! whatever the size of the pool, and only addresses that were ever leased take memory.
 
 mod pool;
 mod range;
@@ -23,7 +23,8 @@ use std::net::IpAddr;
 const MAX_IDENTITY: usize = 256;
 
 /// Identities whose address a pool remembers while they are away; of more, the ones that
-/// are away for the longest time are forgotten.
+/// are away for the longest time are forgotten. Also those that are remembered without a
+/// pool; of more, the ones that come last are left out.
 pub(crate) const MAX_LINGERING: usize = 100_000;
 
 /// All pools of the daemon.
@@ -31,7 +32,7 @@ pub(crate) const MAX_LINGERING: usize = 100_000;
 pub struct AddressPools {
     /// By first address, which tells overlapping ranges in O(log n).
     pools: BTreeMap<IpAddr, Entry>,
-    /// What was told of pools that do not exist yet.
+    /// Who had which address of pools that do not exist yet, or not any more.
     remembered: BTreeMap<IpAddr, String>,
     claims: FxHashMap<ConnectionSerial, Vec<IpAddr>>,
     /// What each connection has, at most one address of a family.
@@ -43,6 +44,12 @@ struct Entry {
     pool: Pool,
     /// The connections that name it.
     users: FxHashSet<ConnectionSerial>,
+}
+
+impl Entry {
+    fn is_idle(&self) -> bool {
+        self.users.is_empty() && self.pool.in_use() == 0
+    }
 }
 
 /// An address with the pool that it is of.
@@ -158,11 +165,6 @@ impl AddressPools {
     /// One overlaps the range of another connection in part; which one.
     pub fn claim(&mut self, user: ConnectionSerial, ranges: &[PoolRange]) -> Result<(), PoolRange> {
         for range in ranges {
-            self.pools.retain(|_, entry| {
-                let idle = entry.users.is_empty() && entry.pool.in_use() == 0;
-                let other = entry.pool.range() != *range;
-                !(idle && other && entry.pool.range().overlaps(range))
-            });
             if let Some(other) = self.overlapping(range).filter(|other| other != range) {
                 return Err(other);
             }
@@ -174,14 +176,38 @@ impl AddressPools {
         Ok(())
     }
 
-    /// A connection is gone. Its pools stay until their last lease is given back.
+    /// A connection is gone. Pools that no other one names stay until their last lease is
+    /// given back.
     pub fn disclaim(&mut self, user: ConnectionSerial) {
-        for pool in self.claims.remove(&user).unwrap_or_default() {
-            if let Some(entry) = self.pools.get_mut(&pool) {
+        let claimed = self.claims.remove(&user).unwrap_or_default();
+        for pool in &claimed {
+            if let Some(entry) = self.pools.get_mut(pool) {
                 entry.users.remove(&user);
             }
         }
         self.release(user);
+        for pool in claimed {
+            self.retire(pool);
+        }
+    }
+
+    /// A pool goes if no connection names it and nobody has an address of it. Whom it knew
+    /// waits for the next one that has their addresses: mostly the same, enlarged.
+    fn retire(&mut self, pool: IpAddr) {
+        if self.pools.get(&pool).is_some_and(Entry::is_idle)
+            && let Some(gone) = self.pools.remove(&pool)
+        {
+            for lease in gone.pool.remembered() {
+                self.remember(lease);
+            }
+        }
+    }
+
+    /// Remembers who had an address that no pool has.
+    fn remember(&mut self, lease: RememberedLease) {
+        if self.remembered.len() < MAX_LINGERING || self.remembered.contains_key(&lease.address) {
+            self.remembered.insert(lease.address, lease.identity);
+        }
     }
 
     /// The pool that a range has addresses in common with. Pools do not overlap each other,
@@ -224,22 +250,34 @@ impl AddressPools {
         if let Some(held) = own.into_iter().find(|held| Family::of(held.address) == family) {
             return Ok(Lease { address: held.address, taken_from: None });
         }
-        let identity = remembered(request.identity);
+        let (holder, identity) = (request.holder, remembered(request.identity));
+        let known = identity.as_deref();
+        // No identity that is away loses its address while any range has one to spare.
+        let found = self
+            .first(ranges(), holder, |pool| pool.recover(known?, request))
+            .or_else(|| self.first(ranges(), holder, |pool| pool.take(known, holder)))
+            .or_else(|| self.first(ranges(), holder, |pool| pool.displace(known, holder)));
+        // Who asks may be left over of a connection that is gone, whose ranges nobody names.
         for range in ranges() {
+            self.retire(range.first());
+        }
+        found.ok_or(LeaseError::Exhausted(family))
+    }
+
+    /// What the first range gives that gives anything.
+    fn first<'a>(
+        &mut self,
+        ranges: impl Iterator<Item = &'a PoolRange>,
+        holder: ConnectionSerial,
+        mut give: impl FnMut(&mut Pool) -> Option<Lease>,
+    ) -> Option<Lease> {
+        for range in ranges {
             let pool = &mut self.entry(range).pool;
-            let known = identity.as_deref();
-            if let Some(lease) = known.and_then(|id| pool.recover(id, request)) {
-                return Ok(self.hold(range, lease, request.holder));
+            if let Some(lease) = give(pool) {
+                return Some(self.hold(range, lease, holder));
             }
         }
-        for range in ranges() {
-            let pool = &mut self.entry(range).pool;
-            if let Some(address) = pool.take(identity.as_deref(), request.holder) {
-                let lease = Lease { address, taken_from: None };
-                return Ok(self.hold(range, lease, request.holder));
-            }
-        }
-        Err(LeaseError::Exhausted(family))
+        None
     }
 
     fn hold(&mut self, range: &PoolRange, lease: Lease, holder: ConnectionSerial) -> Lease {
@@ -260,6 +298,7 @@ impl AddressPools {
             if let Some(entry) = self.pools.get_mut(&held.pool) {
                 entry.pool.release(held.address);
             }
+            self.retire(held.pool);
         }
         true
     }
@@ -296,10 +335,7 @@ impl AddressPools {
             let before = self.pools.range_mut(..=lease.address).next_back();
             match before.filter(|(_, entry)| entry.pool.range().last() >= lease.address) {
                 Some((_, entry)) => entry.pool.restore(&lease),
-                None if self.remembered.len() < MAX_LINGERING => {
-                    self.remembered.insert(lease.address, lease.identity);
-                }
-                None => {}
+                None => self.remember(lease),
             }
         }
     }

@@ -211,6 +211,28 @@ fn without_share_lease_each_ike_sa_of_an_identity_has_its_own_address_and_none_i
     });
 }
 
+/// The connection is taken out and added again with another `addresspool=`.
+#[test]
+fn a_client_gets_its_address_of_an_enlarged_pool_and_the_old_pool_is_gone() {
+    run(async {
+        let pair = remote_access(7).await;
+        pair.establish().await;
+        let down = Request::Down { name: "tunnel".into() };
+        assert_eq!(pair.west.order(down).await.status, 0);
+        seconds(1).await;
+        assert_eq!(pools(&pair.east).await.len(), 1);
+        pair.east.delete("tunnel").await;
+        assert!(pools(&pair.east).await.is_empty());
+        let enlarged = SERVER.replace("10.9.0.100-10.9.0.110", "10.9.0.1-10.9.0.200");
+        pair.east.add(connection("tunnel", &enlarged)).await;
+        pair.establish().await;
+        let pool = pools(&pair.east).await.remove(0);
+        assert_eq!((pool.range.as_str(), pool.in_use), ("10.9.0.1-10.9.0.200", 1));
+        assert_eq!(pool.lease[0].address, "10.9.0.100/32", "{}", pair.east.log);
+        pair.end().await;
+    });
+}
+
 #[test]
 fn a_pool_that_overlaps_another_ones_is_refused() {
     run(async {

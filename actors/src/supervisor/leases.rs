@@ -19,7 +19,7 @@ use rustc_hash::FxHashMap;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long changes are collected before they are written.
@@ -34,10 +34,33 @@ pub(super) struct Leases {
     /// The connection whose lease an IKE SA keeps alive.
     kept_by: FxHashMap<SerialNo, ConnectionSerial>,
     keepers: FxHashMap<ConnectionSerial, Vec<SerialNo>>,
-    /// Something has changed that is not written yet.
-    dirty: bool,
+    /// How many changes there were.
+    changes: u64,
+    saved: Arc<Saved>,
     /// A write is scheduled or going on.
     writing: bool,
+}
+
+/// Up to which change the file has them. Who writes holds the lock: when the daemon ends, a
+/// write may still be going on, and one that fails then is tried once more.
+#[derive(Debug, Default)]
+struct Saved(Mutex<u64>);
+
+impl Saved {
+    /// Writes what there was at that change, unless the file has that or more.
+    fn write(&self, path: &Path, snapshot: &LeaseSnapshot, change: u64) -> std::io::Result<()> {
+        let mut saved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *saved < change {
+            write(path, snapshot)?;
+            *saved = change;
+        }
+        Ok(())
+    }
+
+    /// Whether the file has everything up to that change; false also while it is written.
+    fn has(&self, change: u64) -> bool {
+        self.0.try_lock().is_ok_and(|saved| *saved >= change)
+    }
 }
 
 impl Leases {
@@ -114,7 +137,11 @@ impl Supervisor {
     }
 
     fn leases_changed(&mut self) {
-        self.leases.dirty = true;
+        self.leases.changes = self.leases.changes.saturating_add(1);
+        self.schedule_write();
+    }
+
+    fn schedule_write(&mut self) {
         if self.leases.writing || self.settings.leases.is_none() {
             return;
         }
@@ -124,17 +151,18 @@ impl Supervisor {
         }
     }
 
-    /// Has the leases written; none when there is nothing to write.
-    pub(super) fn write_leases(&mut self) -> Option<impl Future<Output = ()> + 'static + use<>> {
-        let path: PathBuf = self.settings.leases.clone().filter(|_| self.leases.dirty)?;
-        self.leases.dirty = false;
+    /// Has the leases written; none when there is nothing to write. What fails is written the
+    /// next time.
+    pub(super) fn write_leases(&self) -> Option<impl Future<Output = ()> + 'static + use<>> {
+        let (change, saved) = (self.leases.changes, Arc::clone(&self.leases.saved));
+        let path: PathBuf = self.settings.leases.clone().filter(|_| !saved.has(change))?;
         let (snapshot, log) = (self.leases.pools.snapshot(), self.shell.log.clone());
         let shown = path.display().to_string();
         let jobs = self.shell.jobs.clone();
         Some(async move {
-            let written = jobs.run(Priority::High, move || write(&path, &snapshot));
+            let written = jobs.run(Priority::High, move || saved.write(&path, &snapshot, change));
             match written.await {
-                Ok(Ok(_)) => {}
+                Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     log.warn(&format!("\"{shown}\": leases are not written: {error}"));
                 }
@@ -261,16 +289,18 @@ impl Handler<FindLease> for Supervisor {
 impl Takes<pluto_messages::WriteLeases> for Supervisor {
     fn take(&mut self, _: pluto_messages::WriteLeases, ctx: &mut Context<Self>) {
         ctx.run_later(COLLECT, |actor, ctx| {
+            let change = actor.leases.changes;
             let written = actor.write_leases();
             let written = async move {
                 if let Some(written) = written {
                     written.await;
                 }
             };
-            ctx.spawn(written.into_actor(actor).map(|(), actor, _| {
+            ctx.spawn(written.into_actor(actor).map(move |(), actor, _| {
                 actor.leases.writing = false;
-                if actor.leases.dirty && !actor.stopping {
-                    actor.leases_changed();
+                // A write that failed waits for the next change: nothing has become better.
+                if actor.leases.changes != change && !actor.stopping {
+                    actor.schedule_write();
                 }
             }));
         });
@@ -296,6 +326,31 @@ mod tests {
         assert_eq!(read(&path), Ok(snapshot));
         std::fs::write(&path, "{").unwrap();
         assert!(read(&path).is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_later_and_never_takes_the_place_of_what_is_newer() {
+        let folder = std::env::temp_dir().join(format!("leases-late-{}", std::process::id()));
+        let path = folder.join("leases.json");
+        let lease = |name: &str| pluto_connections::RememberedLease {
+            identity: format!("FQDN @{name}"),
+            address: "192.0.2.1".parse().unwrap(),
+        };
+        let [old, new] = ["a", "b"].map(|name| LeaseSnapshot { leases: vec![lease(name)] });
+        let saved = Saved::default();
+        assert!(saved.has(0) && !saved.has(1));
+        assert!(saved.write(&path, &old, 1).is_err(), "there is no folder");
+        assert!(!saved.has(1));
+        std::fs::create_dir_all(&folder).unwrap();
+        saved.write(&path, &old, 1).unwrap();
+        assert!(saved.has(1) && !saved.has(3));
+        assert_eq!(read(&path), Ok(old.clone()));
+        saved.write(&path, &new, 3).unwrap();
+        // One that was begun earlier had to wait.
+        saved.write(&path, &old, 2).unwrap();
+        assert!(saved.has(3));
+        assert_eq!(read(&path), Ok(new));
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

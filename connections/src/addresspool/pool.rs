@@ -78,14 +78,33 @@ impl Pool {
         Some(Lease { address: self.range.at(slot.place)?, taken_from })
     }
 
-    /// An address that nobody has: a free one, a new one, or that of the identity that is
-    /// away for the longest time. None when all are in use.
+    /// An address that is nobody's, not even that of an identity that is away.
     pub(super) fn take(
         &mut self,
         identity: Option<&str>,
         holder: ConnectionSerial,
-    ) -> Option<IpAddr> {
-        let number = self.free.pop().or_else(|| self.grow()).or_else(|| self.evict())?;
+    ) -> Option<Lease> {
+        let number = self.free.pop().or_else(|| self.grow())?;
+        self.give(number, identity, holder)
+    }
+
+    /// The address of the identity that is away for the longest time. None when all are in
+    /// use.
+    pub(super) fn displace(
+        &mut self,
+        identity: Option<&str>,
+        holder: ConnectionSerial,
+    ) -> Option<Lease> {
+        let number = self.evict()?;
+        self.give(number, identity, holder)
+    }
+
+    fn give(
+        &mut self,
+        number: SlotNo,
+        identity: Option<&str>,
+        holder: ConnectionSerial,
+    ) -> Option<Lease> {
         // Who already has an address elsewhere in this pool is known by that one.
         let identity = identity.filter(|id| !self.by_identity.contains_key(*id));
         let slot = self.slots.get_mut(number)?;
@@ -95,7 +114,7 @@ impl Pool {
             self.by_identity.insert(identity.into(), number);
         }
         self.in_use = self.in_use.saturating_add(1);
-        self.range.at(slot.place)
+        Some(Lease { address: self.range.at(slot.place)?, taken_from: None })
     }
 
     fn grow(&mut self) -> Option<SlotNo> {

@@ -81,6 +81,20 @@ fn the_address_of_who_is_away_longest_goes_first_when_nothing_else_is_left() {
 }
 
 #[test]
+fn nobody_who_is_away_loses_an_address_while_another_range_has_a_free_one() {
+    let mut bench = Bench::new(&["192.0.2.1-192.0.2.2", "198.51.100.1-198.51.100.2"]);
+    bench.lease("a", 1).unwrap();
+    bench.lease("b", 2).unwrap();
+    bench.pools.release(ConnectionSerial(1));
+    bench.pools.release(ConnectionSerial(2));
+    assert_eq!(bench.lease("c", 3).unwrap(), "198.51.100.1");
+    assert_eq!(bench.lease("d", 4).unwrap(), "198.51.100.2");
+    assert_eq!(bench.lease("a", 5).unwrap(), "192.0.2.1");
+    assert_eq!(bench.lease("e", 6).unwrap(), "192.0.2.2", "b's: nothing else is left");
+    assert_eq!(bench.lease("b", 7), Err(LeaseError::Exhausted(Family::Ipv4)));
+}
+
+#[test]
 fn one_identity_twice_gets_two_addresses_or_takes_over() {
     let mut bench = Bench::new(&["192.0.2.1-192.0.2.9"]);
     assert_eq!(bench.lease("a", 1).unwrap(), "192.0.2.1");
@@ -131,6 +145,63 @@ fn equal_ranges_are_shared_and_overlapping_ones_refused_while_they_are_used() {
     bench.pools.disclaim(ConnectionSerial(2));
     bench.pools.disclaim(ConnectionSerial(1_000));
     bench.pools.claim(ConnectionSerial(3), &partly).unwrap();
+}
+
+#[test]
+fn a_pool_goes_when_no_connection_names_it_and_nobody_has_an_address_of_it() {
+    let mut bench = Bench::new(&["192.0.2.1-192.0.2.9", "198.51.100.1"]);
+    bench.pools.claim(ConnectionSerial(1_001), &bench.ranges).unwrap();
+    bench.lease("a", 1).unwrap();
+    bench.pools.disclaim(ConnectionSerial(1_000));
+    assert_eq!(bench.pools.status().len(), 2, "another connection names them");
+    bench.pools.disclaim(ConnectionSerial(1_001));
+    assert_eq!(bench.pools.status().len(), 1, "one has a lease");
+    bench.pools.release(ConnectionSerial(1));
+    assert!(bench.pools.status().is_empty());
+    // What is left over of a connection that is gone leaves nothing behind either.
+    assert_eq!(bench.lease("b", 2).unwrap(), "192.0.2.2");
+    assert_eq!(bench.pools.status().len(), 1);
+    bench.pools.disclaim(ConnectionSerial(2));
+    assert!(bench.pools.status().is_empty());
+}
+
+#[test]
+fn a_pool_that_takes_anothers_place_knows_who_had_its_addresses() {
+    let mut bench = Bench::new(&["192.0.2.10-192.0.2.20"]);
+    assert_eq!(bench.lease("a", 1).unwrap(), "192.0.2.10");
+    assert_eq!(bench.lease("b", 2).unwrap(), "192.0.2.11");
+    bench.pools.release(ConnectionSerial(1));
+    bench.pools.disclaim(ConnectionSerial(1_000));
+    bench.pools.release(ConnectionSerial(2));
+    assert_eq!(bench.pools.snapshot().leases.len(), 2, "they are still written");
+    let replace = |bench: &mut Bench, text: &str, old: u64, new: u64| {
+        bench.pools.disclaim(ConnectionSerial(old));
+        bench.ranges = vec![range(text)];
+        bench.pools.claim(ConnectionSerial(new), &bench.ranges).unwrap();
+    };
+    // The others wait for a pool that has their addresses.
+    replace(&mut bench, "192.0.2.11-192.0.2.30", 1_000, 1_001);
+    assert_eq!(bench.pools.status()[0].lingering, 1);
+    assert_eq!(bench.pools.snapshot().leases.len(), 2);
+    replace(&mut bench, "192.0.2.1-192.0.2.100", 1_001, 1_002);
+    assert_eq!(bench.pools.status()[0].lingering, 2);
+    assert_eq!(bench.lease("c", 3).unwrap(), "192.0.2.1");
+    assert_eq!(bench.lease("b", 4).unwrap(), "192.0.2.11");
+    assert_eq!(bench.lease("a", 5).unwrap(), "192.0.2.10");
+}
+
+#[test]
+fn what_is_remembered_without_a_pool_has_a_bound() {
+    let mut bench = Bench::new(&["192.0.2.1"]);
+    let many = (1..).map(|n: u32| RememberedLease {
+        identity: format!("FQDN @n{n}"),
+        address: std::net::Ipv4Addr::from(0x0a00_0000 + n).into(),
+    });
+    bench.pools.restore(LeaseSnapshot { leases: many.take(MAX_LINGERING + 1).collect() });
+    bench.lease("a", 1).unwrap();
+    bench.pools.release(ConnectionSerial(1));
+    bench.pools.disclaim(ConnectionSerial(1_000));
+    assert_eq!(bench.pools.snapshot().leases.len(), MAX_LINGERING);
 }
 
 #[test]
