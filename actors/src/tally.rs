@@ -33,6 +33,26 @@ const NEVER: [&str; 20] = [
     "total.iketcp.server.aborted",
 ];
 
+/// libreswan's reasons for the end of an SA, in its order: scripts ask for each, also for those
+/// that this daemon does not tell apart and so never counts.
+const REASONS: [&str; 10] = [
+    OTHER,
+    COMPLETED,
+    "exchange-timeout",
+    "crypto-timeout",
+    TOO_MANY_RETRANSMITS,
+    "superseeded-by-new-sa",
+    AUTH_FAILED,
+    TS_UNACCEPTABLE,
+    "crypto-failed",
+    "deleted",
+];
+const OTHER: &str = "other";
+const COMPLETED: &str = "completed";
+const TOO_MANY_RETRANSMITS: &str = "too-many-retransmits";
+const AUTH_FAILED: &str = "auth-failed";
+const TS_UNACCEPTABLE: &str = "ts-unacceptable";
+
 /// How many there were of a kind of SA.
 #[derive(Debug, Clone, Default)]
 struct Lives {
@@ -56,8 +76,9 @@ impl Lives {
     fn list(&self, kind: &str, list: &mut List) {
         list.add(format!("total.ikev2.{kind}.started"), self.started);
         list.add(format!("total.ikev2.{kind}.established"), self.established);
-        for (reason, count) in &self.reasons {
-            list.add(format!("total.ikev2.{kind}.finished.{reason}"), *count);
+        for reason in REASONS {
+            let count = self.reasons.get(reason).copied().unwrap_or(0);
+            list.add(format!("total.ikev2.{kind}.finished.{reason}"), count);
         }
         list.add(format!("total.ikev2.{kind}.finished"), self.finished);
     }
@@ -93,6 +114,9 @@ struct Said {
     suggested: Often<KeId>,
 }
 
+/// Packets that the data plane has dropped, by reason.
+type Dropped = Vec<(&'static str, u64)>;
+
 /// Everything that is counted.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
@@ -100,6 +124,8 @@ pub struct Tally {
     child: Lives,
     /// Panics before the counts began.
     panics_before: u64,
+    /// Packets that the data plane had dropped before, by reason.
+    dropped_before: Dropped,
     ike_octets: Octets,
     esp_octets: Octets,
     ah_octets: Octets,
@@ -130,10 +156,27 @@ fn once_more<T: Eq + Hash>(often: &mut Often<T>, what: T) {
 }
 
 impl Tally {
-    /// From zero, after so many panics.
+    /// Counts from zero again, after so many panics. What the data plane has dropped it counts
+    /// itself, and goes on from where it is: see [`Self::clear_dropped`].
+    pub fn clear(&mut self, panics_before: u64) {
+        let dropped_before = std::mem::take(&mut self.dropped_before);
+        *self = Self { panics_before, dropped_before, ..Self::default() };
+    }
+
+    /// The data plane has dropped so much until now, which is not to be counted any more.
+    pub fn clear_dropped(&mut self, until_now: Vec<(&'static str, u64)>) {
+        self.dropped_before = until_now;
+    }
+
+    /// Of what the data plane has dropped since it began, what it has since it was cleared.
     #[must_use]
-    pub fn since(panics_before: u64) -> Self {
-        Self { panics_before, ..Self::default() }
+    pub fn dropped(&self, since_it_began: Vec<(&'static str, u64)>) -> Vec<(&'static str, u64)> {
+        let before = |reason: &str| {
+            let known = self.dropped_before.iter().find(|(other, _)| *other == reason);
+            known.map_or(0, |(_, count)| *count)
+        };
+        let since = since_it_began.into_iter();
+        since.map(|(reason, count)| (reason, count.saturating_sub(before(reason)))).collect()
     }
 
     /// An IKE SA has begun.
@@ -153,10 +196,11 @@ impl Tally {
     /// An IKE SA has ended.
     pub fn ike_finished(&mut self, established: bool, finish: &Finish) {
         let reason = match finish {
-            Finish::TimedOut => "too-many-retransmits",
+            Finish::TimedOut => TOO_MANY_RETRANSMITS,
+            Finish::Failed(why) if is_not_authenticated(why) => AUTH_FAILED,
             Finish::Failed(why) => failure(why),
             Finish::Deleted | Finish::PeerDeleted | Finish::Replaced(_) | Finish::Expired => {
-                "completed"
+                COMPLETED
             }
         };
         self.ike.finish(established, reason);
@@ -190,9 +234,9 @@ impl Tally {
     pub fn child_finished(&mut self, established: bool, reason: &DownReason) {
         let reason = match reason {
             DownReason::Refused(why) | DownReason::Unacceptable(why) => failure(why),
-            DownReason::Kernel(_) => "other",
-            _ if established => "completed",
-            _ => "other",
+            DownReason::Kernel(_) => OTHER,
+            _ if established => COMPLETED,
+            _ => OTHER,
         };
         self.child.finish(established, reason);
     }
@@ -237,6 +281,11 @@ impl Tally {
         self.list_traffic(&mut list);
         self.list_lives(&mut list);
         NEVER.into_iter().for_each(|name| list.add(name, 0));
+        for kind in ["isakmp", "ipsec"] {
+            for reason in REASONS {
+                list.add(format!("total.ikev1.{kind}.finished.{reason}"), 0);
+            }
+        }
         self.list_algorithms(&mut list);
         for (way, said) in [("recv", &self.received), ("sent", &self.sent)] {
             let methods = of_ours(KeId::NAMED, |id| ke_info(id).is_some());
@@ -311,10 +360,30 @@ impl Tally {
 
 /// Why something has failed, in libreswan's words.
 fn failure(why: &str) -> &'static str {
-    let reasons =
-        [("AUTHENTICATION_FAILED", "auth-failed"), ("TS_UNACCEPTABLE", "ts-unacceptable")];
+    let reasons = [("AUTHENTICATION_FAILED", AUTH_FAILED), ("TS_UNACCEPTABLE", TS_UNACCEPTABLE)];
     let found = reasons.iter().find(|(notify, _)| why.contains(notify));
-    found.map_or("other", |(_, reason)| reason)
+    found.map_or(OTHER, |(_, reason)| reason)
+}
+
+/// How the sentences begin that an IKE SA ends with whose peer we have not let in. An IKE SA
+/// tells nothing but the sentence; what a peer says stands further behind in it.
+const NOT_AUTHENTICATED: [&str; 9] = [
+    "AUTH ",
+    "IDi: ",
+    "IDr: ",
+    "no connection for '",
+    "connection \"",
+    "no pre-shared key for '",
+    "no pre-shared key for this peer",
+    "we expected peer ID '",
+    "peer wants EAP",
+];
+
+/// Whether an IKE SA has failed because the peer did not prove who it is, or is not welcome:
+/// that is what the peer is told with AUTHENTICATION_FAILED.
+fn is_not_authenticated(why: &str) -> bool {
+    let why = why.strip_prefix("IKE_AUTH response refused: ").unwrap_or(why);
+    NOT_AUTHENTICATED.iter().any(|beginning| why.starts_with(beginning))
 }
 
 fn of_ours<T: Copy>(all: &[T], wanted: impl Fn(T) -> bool) -> Vec<T> {
@@ -339,5 +408,85 @@ impl List {
         for id in ids {
             self.add(format!("{prefix}.{id}"), often.get(&id).copied().unwrap_or(0));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{REASONS, Tally};
+    use pluto_states::{DownReason, Finish};
+
+    fn value(tally: &Tally, name: &str) -> Option<u64> {
+        tally.list(0).into_iter().find_map(|(other, value)| (other == name).then_some(value))
+    }
+
+    #[test]
+    fn every_reason_is_listed_also_when_nothing_has_ended_by_it() {
+        let mut tally = Tally::default();
+        tally.ike_finished(true, &Finish::Deleted);
+        tally.child_finished(false, &DownReason::Refused("TS_UNACCEPTABLE; ours are".into()));
+        tally.child_finished(false, &DownReason::IkeEnded);
+        let some = [("ike", "completed"), ("child", "ts-unacceptable"), ("child", "other")];
+        for kind in ["ike", "child"] {
+            for reason in REASONS {
+                let name = format!("total.ikev2.{kind}.finished.{reason}");
+                let count = u64::from(some.contains(&(kind, reason)));
+                assert_eq!(value(&tally, &name), Some(count), "{name}");
+            }
+        }
+        for kind in ["isakmp", "ipsec"] {
+            for reason in REASONS {
+                let name = format!("total.ikev1.{kind}.finished.{reason}");
+                assert_eq!(value(&tally, &name), Some(0), "{name}");
+            }
+        }
+        let mut names: Vec<String> = tally.list(0).into_iter().map(|(name, _)| name).collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all, "a name is listed twice");
+    }
+
+    #[test]
+    fn who_was_not_let_in_has_failed_by_authentication() {
+        for (why, expected) in [
+            ("AUTH does not verify: the pre-shared keys for '@west' differ", "auth-failed"),
+            ("AUTH has method RSA, not Psk", "auth-failed"),
+            ("no connection for '@TS_UNACCEPTABLE'", "auth-failed"),
+            ("no pre-shared key for '@west'", "auth-failed"),
+            ("connection \"tunnel\" cannot answer this peer", "auth-failed"),
+            ("peer wants EAP, which is not implemented", "auth-failed"),
+            ("IKE_AUTH response refused: AUTH does not verify", "auth-failed"),
+            ("IKE_AUTH response refused: we expected peer ID '@a', it is '@b'", "auth-failed"),
+            (
+                "IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED",
+                "auth-failed",
+            ),
+            ("peer does not accept our authentication: AUTHENTICATION_FAILED", "auth-failed"),
+            // Nobody has been asked to let anybody in.
+            ("no pre-shared key for this connection", "other"),
+            ("IKE_AUTH response refused: the IKE_AUTH response lacks IDr or AUTH", "other"),
+            ("IKE_SA_INIT request rejected by peer: NO_PROPOSAL_CHOSEN", "other"),
+        ] {
+            let mut tally = Tally::default();
+            tally.ike_finished(false, &Finish::Failed(why.into()));
+            let name = format!("total.ikev2.ike.finished.{expected}");
+            assert_eq!(value(&tally, &name), Some(1), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_the_data_plane_had_dropped_before_it_was_cleared_is_not_counted() {
+        let mut tally = Tally::default();
+        assert_eq!(tally.dropped(vec![("in", 3), ("out", 0)]), [("in", 3), ("out", 0)]);
+        tally.clear_dropped(vec![("in", 3), ("out", 0)]);
+        assert_eq!(tally.dropped(vec![("in", 5), ("out", 1)]), [("in", 2), ("out", 1)]);
+        // It is cleared again, and the data plane has not said yet where it is.
+        tally.clear(0);
+        assert_eq!(tally.dropped(vec![("in", 6), ("out", 1)]), [("in", 3), ("out", 1)]);
+        tally.clear_dropped(vec![("in", 6), ("out", 1)]);
+        assert_eq!(tally.dropped(vec![("in", 6), ("out", 1)]), [("in", 0), ("out", 0)]);
+        // A data plane that begins anew.
+        assert_eq!(tally.dropped(vec![("in", 1), ("out", 2)]), [("in", 0), ("out", 1)]);
     }
 }

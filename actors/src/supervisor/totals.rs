@@ -3,22 +3,30 @@
 use super::Supervisor;
 use crate::kernel::judge;
 use crate::log::Subject;
-use crate::tally::Tally;
-use pluto_messages::{ClearCounters, ReadCounters, Reporter};
+use pluto_messages::{ClearCounters, DescribeKernel, ReadCounters, Reporter};
 use pluto_states::{ChildUp, Level};
 use std::rc::Rc;
 use std::sync::Arc;
 
 impl Supervisor {
-    /// `--clearstats`.
+    /// `--clearstats`. Whoever waits is told when the data plane has said what it had dropped,
+    /// so that what he lists next is zero, too.
     pub(super) fn clear_totals(&mut self, reporter: &Reporter) {
-        self.shell.tally.replace(Tally::since(self.panics));
+        self.shell.tally.borrow_mut().clear(self.panics);
         if let Some(listener) = &self.listener {
             listener.addr.do_send(ClearCounters);
         }
-        let text = "counters are set to zero";
-        self.shell.log.info(text);
-        reporter.say(pluto_whack::codes::LOG, text);
+        let kernel = self.shell.kernel.send(DescribeKernel);
+        let (shell, reporter) = (Rc::clone(&self.shell), reporter.clone());
+        actix_rt::spawn(async move {
+            // One that does not answer is not listed either.
+            if let Ok(Ok(kernel)) = kernel.await {
+                shell.tally.borrow_mut().clear_dropped(kernel.dropped);
+            }
+            let text = "counters are set to zero";
+            shell.log.info(text);
+            reporter.say(pluto_whack::codes::LOG, text);
+        });
     }
 
     /// A Child SA goes: what it has carried is said, and added up. To be asked before its SAs

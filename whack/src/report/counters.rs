@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TotalsFacts {
-    /// Connections that are loaded.
+    /// Connections that are loaded: all, also where the listing is about some.
     pub loaded: u64,
     /// Those with policies in the kernel.
     pub routed: u64,
@@ -24,9 +24,11 @@ pub struct BriefFacts {
     pub accepting: bool,
     /// IKE SAs of any state.
     pub ike_total: u64,
-    /// Those that we answered and whose peer has not been authenticated.
+    /// Those whose peer we have answered and not authenticated, and those that we began and
+    /// whose peer has not answered.
     pub ike_half_open: u64,
-    /// Those that we began and that are not established.
+    /// Those that we began, whose peer has answered, and that are not established. Those whose
+    /// first request has yet to be made are in the total alone.
     pub ike_open: u64,
     /// Those with an authenticated peer.
     pub ike_authenticated: u64,

@@ -60,7 +60,7 @@ pub struct KernelFacts {
     /// What it can or cannot do, a sentence; empty when there is nothing to say.
     pub capabilities: String,
     /// Packets that the embedded data plane has dropped, by reason; those of reasons that
-    /// there were. Empty with another backend.
+    /// there were since it began or `--clearstats`. Empty with another backend.
     pub dropped: BTreeMap<String, u64>,
 }
 

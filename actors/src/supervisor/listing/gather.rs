@@ -1,11 +1,11 @@
 //! What a listing is made of, from everybody who knows it.
 
-use super::{ChildView, ConnectionView, Gathered, IkeView, Relations};
+use super::{ChildView, ConnectionView, Gathered, IkeView, Named, Relations, totals};
 use crate::connection::ConnectionActor;
 use crate::ike_sa::IkeSaActor;
 use crate::supervisor::{IkeEntry, Supervisor};
 use actix::{Actor, Addr};
-use pluto_connections::{Connection, ConnectionSerial, SerialNo};
+use pluto_connections::{Connection, SerialNo};
 use pluto_kernel::Counters;
 use pluto_messages::{
     Answer, Asking, ConnectionDescription, DescribeConnection, DescribeIkeSa, DescribeKernel,
@@ -58,7 +58,11 @@ async fn ask_all<A: Actor, K, T, V>(
 /// What a listing needs.
 struct Needs {
     connections: bool,
+    /// Of all connections, whomever the listing is about.
+    totals: bool,
     sas: bool,
+    /// What waits for an IKE SA: of all IKE SAs, for only they know all that waits for them.
+    pending: bool,
     counters: bool,
     daemon: bool,
     secrets: bool,
@@ -71,8 +75,11 @@ impl Needs {
             ListEvents, ListPsks, ShowStates, Status, TrafficStatus,
         };
         let among = |list: &[Listing]| list.contains(&what);
+        let totals = among(&[Status, ConnectionStatus, BriefConnectionStatus]);
         Self {
-            connections: among(&[Status, ConnectionStatus, BriefConnectionStatus]),
+            connections: totals || what == ListEvents,
+            totals,
+            pending: among(&[Status, ShowStates]),
             sas: among(&[
                 Status,
                 BriefStatus,
@@ -95,12 +102,13 @@ impl Supervisor {
     pub(super) fn gather(
         &self,
         what: Listing,
-        only: Option<&[ConnectionSerial]>,
+        only: Option<Named>,
     ) -> impl Future<Output = Gathered> + 'static + use<> {
         let needs = Needs::of(what);
-        let connections = self.ask_connections(only, needs.connections);
-        let ikes = self.ask_ikes(only, needs.sas);
-        let children = self.known_children(only, needs.sas);
+        let named = only.as_ref();
+        let connections = self.ask_connections(named.filter(|_| !needs.totals), needs.connections);
+        let ikes = self.ask_ikes(named.filter(|_| !needs.pending), needs.sas);
+        let children = self.known_children(named, needs.sas);
         let counters = self.ask_counters(&children, needs.counters);
         let kernel = needs.daemon.then(|| self.shell.kernel.send(DescribeKernel));
         let listener = self.listener.as_ref().map(|listener| listener.addr.send(DescribeListener));
@@ -110,10 +118,15 @@ impl Supervisor {
             panics: self.panics,
             tally: self.shell.tally.borrow().clone(),
             uptime_s: self.shell.clock.now().0.as_secs(),
+            only,
             ..Gathered::default()
         };
         async move {
             gathered.connections = connections.await;
+            gathered.totals = totals(&gathered.connections);
+            if let Some(only) = &gathered.only {
+                gathered.connections.retain(|view| only.contains(&view.connection.serial()));
+            }
             gathered.ikes = ikes.await;
             gathered.children = children;
             for (child, read) in gathered.children.iter_mut().zip(counters.await) {
@@ -122,6 +135,9 @@ impl Supervisor {
             gathered.relations = Relations::of(&gathered.ikes, &gathered.children);
             if let Some(kernel) = kernel {
                 gathered.kernel = kernel.await.ok().and_then(Result::ok);
+            }
+            if let Some(kernel) = &mut gathered.kernel {
+                kernel.dropped = gathered.tally.dropped(std::mem::take(&mut kernel.dropped));
             }
             if let Some(listener) = listener {
                 gathered.listener = listener.await.unwrap_or_default();
@@ -136,7 +152,7 @@ impl Supervisor {
     /// In the table's order; who is gone is left out.
     fn ask_connections(
         &self,
-        only: Option<&[ConnectionSerial]>,
+        only: Option<&Named>,
         wanted: bool,
     ) -> impl Future<Output = Vec<ConnectionView>> + 'static + use<> {
         let now = self.shell.clock.now();
@@ -163,22 +179,22 @@ impl Supervisor {
         }
     }
 
-    /// In the order of their serial numbers; who is gone is left out.
+    /// In the order of their serial numbers; who is gone is left out. Of `only` some, those
+    /// are asked that are theirs, and those of others that carry their Child SAs.
     pub(in crate::supervisor) fn ask_ikes(
         &self,
-        only: Option<&[ConnectionSerial]>,
+        only: Option<&Named>,
         wanted: bool,
     ) -> impl Future<Output = Vec<IkeView>> + 'static + use<> {
         let now = self.shell.clock.now();
         let all = self.ikes.iter().filter(|(_, entry)| {
-            wanted && only.is_none_or(|only| only.contains(&entry.connection))
+            wanted && only.is_none_or(|only| self.has_to_do_with(entry, only))
         });
         let asked = |(&serial, entry): (&SerialNo, &IkeEntry)| {
             let age_s = now.since(entry.since).as_secs();
-            let awaited_by = entry
-                .awaited_by
-                .iter()
-                .filter_map(|serial| Some(self.table.by_serial(*serial)?.log_name().to_string()));
+            let awaited_by = entry.awaited_by.iter().filter_map(|serial| {
+                Some((*serial, self.table.by_serial(*serial)?.log_name().to_string()))
+            });
             (entry.actor.addr.clone(), (serial, awaited_by.collect::<Vec<_>>(), age_s))
         };
         let mut to_ask: Vec<_> = all.map(asked).collect();
@@ -195,9 +211,17 @@ impl Supervisor {
         }
     }
 
+    /// Whether an IKE SA is one of theirs, carries a Child SA of theirs, or is to.
+    fn has_to_do_with(&self, ike: &IkeEntry, only: &Named) -> bool {
+        let carried = ike.children.iter().filter_map(|child| self.children.get(child));
+        let carried = carried.map(|child| &child.connection);
+        let mut all = [&ike.connection].into_iter().chain(&ike.awaited_by).chain(carried);
+        all.any(|connection| only.contains(connection))
+    }
+
     /// What the table knows of established ones, in the order of their serial numbers: their
     /// facts do not change while they live.
-    fn known_children(&self, only: Option<&[ConnectionSerial]>, wanted: bool) -> Vec<ChildView> {
+    fn known_children(&self, only: Option<&Named>, wanted: bool) -> Vec<ChildView> {
         let now = self.shell.clock.now();
         let all = self.children.iter().filter(|(_, entry)| {
             wanted && only.is_none_or(|only| only.contains(&entry.connection))

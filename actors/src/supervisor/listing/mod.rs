@@ -18,8 +18,11 @@ use pluto_messages::{
 use pluto_states::ChildUp;
 use pluto_whack::report::{AddressPoolFacts, BriefFacts, TotalsFacts};
 use pluto_whack::{DebugSet, Listing, Reply, codes};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
+
+/// Whom a listing by name is about.
+pub(super) type Named = FxHashSet<ConnectionSerial>;
 
 /// A connection with what its actor says.
 pub(super) struct ConnectionView {
@@ -35,8 +38,8 @@ pub(super) struct ConnectionView {
 pub(super) struct IkeView {
     pub(super) serial: SerialNo,
     pub(super) live: IkeSaDescription,
-    /// Connections that are to share it when it is established.
-    pub(super) awaited_by: Vec<String>,
+    /// Connections that are to share it when it is established, with their names.
+    pub(super) awaited_by: Vec<(ConnectionSerial, String)>,
     age_s: u64,
 }
 
@@ -52,7 +55,12 @@ pub(super) struct ChildView {
 /// What was gathered for one listing.
 #[derive(Default)]
 pub(super) struct Gathered {
+    /// Whom it is about; none: everybody.
+    only: Option<Named>,
     connections: Vec<ConnectionView>,
+    /// Of all connections, whomever it is about.
+    totals: TotalsFacts,
+    /// Also others' that have to do with whom it is about: see [`Gathered::lists`].
     ikes: Vec<IkeView>,
     children: Vec<ChildView>,
     kernel: Option<KernelDescription>,
@@ -98,6 +106,21 @@ impl Relations {
 }
 
 impl Gathered {
+    /// Whether it is about this connection.
+    fn is_about(&self, connection: ConnectionSerial) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&connection))
+    }
+
+    /// Whether it is about an IKE SA, and not only about what another one's carries.
+    fn lists(&self, ike: &IkeView) -> bool {
+        self.is_about(ike.live.summary.policy.connection)
+    }
+
+    /// The IKE SAs that it is about.
+    fn listed_ikes(&self) -> impl Iterator<Item = &IkeView> {
+        self.ikes.iter().filter(move |ike| self.lists(ike))
+    }
+
     fn ike(&self, serial: SerialNo) -> Option<&IkeView> {
         let place = self.ikes.binary_search_by_key(&serial, |ike| ike.serial).ok()?;
         self.ikes.get(place)
@@ -131,24 +154,23 @@ impl Supervisor {
         let only = match name {
             None => None,
             Some(name) => {
-                let found: Vec<ConnectionSerial> = self
-                    .named(name, &reporter)
-                    .iter()
-                    .map(|connection| connection.serial())
-                    .collect();
+                // A template has no SAs itself: what is asked about it is its instances'.
+                let named = self.named(name, &reporter);
+                let each = named.iter().map(|connection| connection.serial());
+                let found: Named = each.flat_map(|one| self.table.with_instances(one)).collect();
                 if found.is_empty() {
                     return;
                 }
                 Some(found)
             }
         };
-        let gathering = self.gather(what, only.as_deref());
+        let named = only.is_some();
+        let gathering = self.gather(what, only);
         let pools = if what == Listing::AddressPoolStatus { self.pool_facts() } else { Vec::new() };
         let (mut settings, jobs) = (self.settings.clone(), self.shell.jobs.clone());
         // As it is now, not as it was at start.
         settings.setup.debug = self.shell.log.classes().to_string();
         let (settings, log) = (Arc::new(settings), self.shell.log.clone());
-        let named = only.is_some();
         actix_rt::spawn(async move {
             let gathered = Gathered { pools, ..gathering.await };
             let heard = if text {
@@ -194,9 +216,9 @@ fn not_yet(what: Listing) -> Option<&'static str> {
     }
 }
 
-fn totals(g: &Gathered) -> TotalsFacts {
+fn totals(connections: &[ConnectionView]) -> TotalsFacts {
     let count = |test: &dyn Fn(&ConnectionView) -> bool| {
-        u64::try_from(g.connections.iter().filter(|view| test(view)).count()).unwrap_or(u64::MAX)
+        u64::try_from(connections.iter().filter(|view| test(view)).count()).unwrap_or(u64::MAX)
     };
     TotalsFacts {
         loaded: count(&|_| true),
@@ -205,27 +227,74 @@ fn totals(g: &Gathered) -> TotalsFacts {
     }
 }
 
+/// libreswan's kinds of IKE SAs that are not established.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unestablished {
+    /// Who has asked has not proved who he is, or whom we have asked has not answered.
+    HalfOpen,
+    /// Whom we have asked has answered.
+    Open,
+    /// Nobody has been asked yet.
+    Neither,
+}
+
+impl Unestablished {
+    /// By the name of its state, and whether we have begun it.
+    fn of(state: &str, initiator: bool) -> Self {
+        match (initiator, state) {
+            // A responder is half-open until it is established, also while it repeats its
+            // refusal: the limits for half-open ones (`--max-halfopen-ike`) count it until then.
+            (false, _) | (true, "IKE_SA_INIT_I") => Self::HalfOpen,
+            (true, "IKE_SA_INIT_IR" | "IKE_AUTH_I") => Self::Open,
+            (true, _) => Self::Neither,
+        }
+    }
+}
+
 fn brief(g: &Gathered) -> BriefFacts {
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-    let established = g.ikes.iter().filter(|ike| ike.live.summary.established).count();
-    let anonymous = g
-        .ikes
-        .iter()
-        .filter(|ike| ike.live.summary.remote_id == Some(pluto_connections::Id::Null))
-        .count();
-    let open = g.ikes.len().saturating_sub(established).saturating_sub(g.listener.half_open);
+    let ikes = || g.listed_ikes().map(|ike| &ike.live.summary);
+    let established = ikes().filter(|ike| ike.established).count();
+    let of = |kind: Unestablished| {
+        let unestablished = ikes().filter(|ike| !ike.established);
+        unestablished.filter(|ike| Unestablished::of(ike.state, ike.initiator) == kind).count()
+    };
+    let anonymous = ikes().filter(|ike| ike.remote_id == Some(pluto_connections::Id::Null)).count();
     let nobody =
         g.children.iter().filter(|c| c.up.remote_id == pluto_connections::Id::Null).count();
     BriefFacts {
         cookies_required: g.listener.cookies,
         accepting: g.listener.listening && g.listener.half_open < g.listener.most_half_open,
-        ike_total: count(g.ikes.len()),
-        ike_half_open: count(g.listener.half_open),
-        ike_open: count(open),
+        ike_total: count(ikes().count()),
+        ike_half_open: count(of(Unestablished::HalfOpen)),
+        ike_open: count(of(Unestablished::Open)),
         ike_authenticated: count(established.saturating_sub(anonymous)),
         ike_anonymous: count(anonymous),
         child_total: count(g.children.len()),
         child_authenticated: count(g.children.len().saturating_sub(nobody)),
         child_anonymous: count(nobody),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Unestablished;
+
+    /// libreswan's classes of states; a responder's AUTH is checked in `IKE_SA_INIT_R`.
+    #[test]
+    fn who_has_not_been_answered_or_has_not_proved_who_he_is_is_half_open() {
+        use Unestablished::{HalfOpen, Neither, Open};
+        for (state, initiator, kind) in [
+            ("UNSECURED_R", false, HalfOpen),
+            ("IKE_SA_INIT_R", false, HalfOpen),
+            ("ZOMBIE", false, HalfOpen),
+            ("IKE_SA_INIT_I0", true, Neither),
+            ("IKE_SA_INIT_I", true, HalfOpen),
+            ("IKE_SA_INIT_IR", true, Open),
+            ("IKE_AUTH_I", true, Open),
+            ("ZOMBIE", true, Neither),
+        ] {
+            assert_eq!(Unestablished::of(state, initiator), kind, "{state}");
+        }
     }
 }

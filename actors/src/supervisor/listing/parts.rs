@@ -1,6 +1,6 @@
 //! A listing's parts in its order, each made of facts on its own.
 
-use super::{Gathered, brief, connection, daemon, sa, totals, tree};
+use super::{Gathered, brief, connection, daemon, sa, tree};
 use crate::supervisor::Settings;
 use pluto_whack::Listing;
 use pluto_whack::report::{Item, PskFacts};
@@ -15,7 +15,7 @@ pub(super) enum Part {
     Connections(Range<usize>),
     Totals,
     Brief,
-    /// IKE SAs, each with its Child SAs.
+    /// IKE SAs, each with its Child SAs; of one that the listing is not about, these alone.
     Sas(Range<usize>),
     /// Child SAs alone.
     Children(Range<usize>),
@@ -95,19 +95,17 @@ impl Part {
             Self::Connections(range) => {
                 each(&g.connections, range, move |view| connection::facts(view, g))
             }
-            Self::Totals => one(move || totals(g)),
+            Self::Totals => one(move || g.totals),
             Self::Brief => one(move || brief(g)),
             Self::Sas(range) => {
                 let ikes = g.ikes.get(range).unwrap_or_default();
                 Box::new(ikes.iter().flat_map(move |view| {
-                    let larval = sa::larval(view).into_iter().map(Item::from);
-                    let pending = sa::pending(view).map(Item::from);
+                    let own = g.lists(view).then(|| Item::from(sa::ike(view, g)));
+                    let larval = sa::larval(view, g).into_iter().map(Item::from);
+                    let pending = sa::pending(view, g).map(Item::from);
                     let children = g.children_of(view.serial);
                     let children = children.map(move |child| Item::from(sa::child(child, g)));
-                    iter::once(Item::from(sa::ike(view, g)))
-                        .chain(larval)
-                        .chain(children)
-                        .chain(pending)
+                    own.into_iter().chain(larval).chain(children).chain(pending)
                 }))
             }
             Self::Children(range) => each(&g.children, range, move |view| sa::child(view, g)),
@@ -117,7 +115,11 @@ impl Part {
             Self::Events => Box::new(sa::events(g).into_iter().map(Item::from)),
             Self::Actors => Box::new(tree::fixed(g).into_iter().map(Item::from)),
             Self::ConnectionActors(range) => each(&g.connections, range, tree::connection),
-            Self::IkeActors(range) => each(&g.ikes, range, tree::ike),
+            Self::IkeActors(range) => {
+                let ikes = g.ikes.get(range).unwrap_or_default().iter();
+                let listed = ikes.filter(move |view| g.lists(view));
+                Box::new(listed.map(|view| Item::from(tree::ike(view))))
+            }
             Self::ChildActors(range) => each(&g.children, range, tree::child),
         }
     }

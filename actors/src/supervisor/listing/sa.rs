@@ -55,7 +55,7 @@ pub(super) fn ike(view: &IkeView, g: &Gathered) -> IkeSaFacts {
 }
 
 /// Child SAs of an IKE SA that are not established.
-pub(super) fn larval(view: &IkeView) -> Vec<ChildSaFacts> {
+pub(super) fn larval(view: &IkeView, g: &Gathered) -> Vec<ChildSaFacts> {
     let summary = &view.live.summary;
     let words = |state: ChildState| match state {
         ChildState::Larval => "larval Child SA",
@@ -65,7 +65,7 @@ pub(super) fn larval(view: &IkeView) -> Vec<ChildSaFacts> {
     summary
         .children
         .iter()
-        .filter(|child| child.state == ChildState::Larval)
+        .filter(|child| child.state == ChildState::Larval && g.is_about(child.policy.connection))
         .map(|child| ChildSaFacts {
             serial: child.serial.0,
             connection: child.policy.log_name.to_string(),
@@ -84,10 +84,13 @@ pub(super) fn larval(view: &IkeView) -> Vec<ChildSaFacts> {
 }
 
 /// Child SAs that wait for an IKE SA, or for what is being done on it.
-pub(super) fn pending(view: &IkeView) -> impl Iterator<Item = PendingFacts> {
-    let ordered = view.live.summary.pending.iter().map(|policy| policy.log_name.to_string());
-    let names = ordered.chain(view.awaited_by.iter().cloned());
-    names.map(|connection| PendingFacts { ike_sa: view.serial.0, connection, replacing: None })
+pub(super) fn pending(view: &IkeView, g: &Gathered) -> impl Iterator<Item = PendingFacts> {
+    let ordered = view.live.summary.pending.iter();
+    let ordered = ordered.map(|policy| (policy.connection, policy.log_name.to_string()));
+    let all = ordered.chain(view.awaited_by.iter().cloned());
+    let listed = all.filter(move |(connection, _)| g.is_about(*connection));
+    let ike_sa = view.serial.0;
+    listed.map(move |(_, connection)| PendingFacts { ike_sa, connection, replacing: None })
 }
 
 /// An established Child SA.
@@ -200,8 +203,10 @@ const STATES: [&str; 10] = [
 /// How many are in each state: `current.states.enumerate.ESTABLISHED_IKE_SA`.
 fn states(g: &Gathered) -> Vec<(String, u64)> {
     let larval = g.ikes.iter().flat_map(|ike| &ike.live.summary.children);
-    let larval = larval.filter(|child| child.state == ChildState::Larval).map(|_| LARVAL);
-    let ikes = g.ikes.iter().map(|ike| ike.live.summary.state);
+    let larval = larval
+        .filter(|child| child.state == ChildState::Larval && g.is_about(child.policy.connection))
+        .map(|_| LARVAL);
+    let ikes = g.listed_ikes().map(|ike| ike.live.summary.state);
     let all: Vec<&str> = ikes.chain(larval).chain(g.children.iter().map(|_| ESTABLISHED)).collect();
     let counted = STATES.into_iter().map(|name| {
         let count = all.iter().filter(|state| **state == name).count();
@@ -227,10 +232,13 @@ pub(super) fn events(g: &Gathered) -> Vec<EventFacts> {
         .flat_map(|view| {
             let summary = &view.live.summary;
             let name = summary.policy.log_name.clone();
-            let own = deadlines(&summary.deadlines, view.live.now)
+            let own = if g.lists(view) { summary.deadlines.as_slice() } else { &[] };
+            let own = deadlines(own, view.live.now)
                 .into_iter()
                 .map(move |deadline| (view.serial, name.clone(), deadline));
-            let children = summary.children.iter().flat_map(|child| {
+            let listed = summary.children.iter();
+            let listed = listed.filter(move |child| g.is_about(child.policy.connection));
+            let children = listed.flat_map(|child| {
                 let name = child.policy.log_name.clone();
                 deadlines(&child.deadlines, view.live.now)
                     .into_iter()
