@@ -280,6 +280,13 @@ fn kernel_done(cx: &mut Cx<'_, '_>, state: State, result: KernelResult) -> State
     if let KernelResult::Expired { child, hard } = result {
         return expired(cx, state, child, hard);
     }
+    if let KernelResult::Moved(child, _) | KernelResult::OutboundInstalled(child, _) = &result
+        && let Some(successor) = cx.sa.replaced_by
+        && cx.sa.child(*child).is_none()
+    {
+        cx.out.push(Output::OrderSuccessor(successor, Request::Kernel(result)));
+        return state;
+    }
     match result {
         KernelResult::LastHeard(ago) => {
             liveness::kernel_said(cx, ago);
@@ -503,8 +510,9 @@ fn order(cx: &mut Cx<'_, '_>, state: State, request: Request) -> State {
                 go_on(cx, state)
             }
             _ => {
-                if cx.sa.wanted.len() < MAX_CHILDREN {
-                    cx.sa.wanted.push(policy);
+                match cx.sa.wanted.len() < MAX_CHILDREN {
+                    true => cx.sa.wanted.push(policy),
+                    false => not_created(cx, &policy),
                 }
                 state
             }
@@ -519,6 +527,7 @@ fn order(cx: &mut Cx<'_, '_>, state: State, request: Request) -> State {
             }
             go_on(cx, state)
         }
+        Request::Kernel(result) => kernel_done(cx, state, result),
         Request::ReplacedBy { ike, children } => reauth::replaced_by(cx, state, ike, &children),
         Request::BelongTo(policy) => {
             cx.sa.policy = policy;

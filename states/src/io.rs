@@ -113,6 +113,9 @@ pub enum Request {
     /// The connection that it belonged to leaves it to another one, which has the same wishes
     /// for it.
     BelongTo(Arc<IkePolicy>),
+    /// What the kernel has answered to the IKE SA that this one has replaced, about a Child SA
+    /// that is this one's by now.
+    Kernel(KernelResult),
 }
 
 /// What an IKE SA wants done, in order.
@@ -467,7 +470,7 @@ pub struct Limit {
 }
 
 /// What the kernel answers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub enum KernelResult {
     /// To `AllocateSpi`.
     Spi(SerialNo, Result<ChildSpi, KernelFault>),
@@ -499,7 +502,7 @@ pub enum KernelResult {
 }
 
 /// A fault of our own kernel (never the peer's).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct KernelFault(pub String);
 
 impl fmt::Display for KernelFault {

@@ -13,6 +13,7 @@ use pluto_connections::SerialNo;
 use pluto_states::{DownReason, Input, Instant, KernelResult, Request};
 use pluto_tests::crossing::Crossing;
 use pluto_tests::sim::{HELD_BACK, Sim, WEST};
+use pluto_tests::stage::{FIRST, Stage, deletes};
 use pluto_wire::Header;
 use pluto_wire::numbers::ExchangeType;
 use std::time::Duration;
@@ -211,4 +212,23 @@ fn a_child_sa_whose_outbound_half_is_refused_is_deleted() {
     crossing.wait(Duration::from_secs(100));
     assert!(crossing.peers[1].logged("no buffer space"), "{}", crossing.story());
     crossing.assert_agree(1, 0);
+}
+
+/// The peer rekeys the IKE SA before it deletes what it has rekeyed of a Child SA: the kernel's
+/// answer is about a Child SA that is another IKE SA's by then.
+#[test]
+fn an_ike_sa_that_is_rekeyed_while_the_kernel_changes_over_answers_the_delete() {
+    const NEW: [u8; 4] = [0, 0, 0x30, 1];
+    let mut stage = Stage::without_pfs(41, |_| {});
+    let rekey = stage.rekey_of(FIRST, NEW);
+    assert_eq!(stage.ask(ExchangeType::CREATE_CHILD_SA, 2, &rekey).len(), 1);
+    let proposals = stage.sim.peers[1].ike.proposals.clone();
+    let (spi, payloads) = stage.puppet.rekey_payloads(&proposals);
+    let said = stage.ask(ExchangeType::CREATE_CHILD_SA, 3, &payloads);
+    stage.puppet.take_rekey(spi, &said[0], &proposals);
+    let sends = |stage: &Stage| stage.sim.peers[1].kernel.sender().unwrap().spi_out.0;
+    assert_eq!(sends(&stage), u32::from_be_bytes(NEW), "{}", stage.sim.story());
+    let said = stage.ask(ExchangeType::INFORMATIONAL, 0, &[deletes(FIRST)]);
+    assert!(matches!(&said[..], [payloads] if payloads.len() == 1), "{said:?}");
+    assert_eq!(stage.held(), [NEW], "{}", stage.sim.story());
 }

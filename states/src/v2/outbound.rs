@@ -37,6 +37,9 @@ const ON_THE_WAY: Duration = Duration::from_secs(1);
 /// Uninterrupted it takes microseconds; where every core has other work besides, 19 ms were seen.
 pub(crate) const UNDER_WAY: Duration = Duration::from_millis(50);
 
+/// How long a kernel that does not say whether it has changed over is waited for at most.
+const KERNEL_AT_MOST: Duration = Duration::from_secs(5);
+
 /// Datagrams that wait at most: a request and a response in all their fragments.
 const MOST_HELD: usize = 128;
 
@@ -90,6 +93,8 @@ impl About {
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct ChangingOver {
     children: Vec<SerialNo>,
+    /// For how long the kernel is waited for.
+    patience: Option<Instant>,
     until: Option<Instant>,
     held: Vec<Datagram>,
 }
@@ -125,13 +130,13 @@ impl ChangingOver {
     pub(crate) fn release(&mut self, now: Instant) -> (Duration, Vec<Datagram>) {
         let left = self.until.map_or(UNDER_WAY, |until| until.since(now));
         self.children.clear();
-        self.until = None;
+        (self.patience, self.until) = (None, None);
         (left, std::mem::take(&mut self.held))
     }
 
-    /// When nothing is under way any more; none while the kernel has not answered.
+    /// When nothing is under way any more, or the kernel is not waited for any longer.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.until.filter(|_| self.children.is_empty())
+        if self.children.is_empty() { self.until } else { self.patience }
     }
 }
 
@@ -174,6 +179,7 @@ pub(super) fn begin(cx: &mut Cx<'_, '_>, child: SerialNo) {
     let (local, remote, encapsulated) = (up.local, up.remote, up.encapsulated);
     let install = ChildInstall { local, remote, encapsulated, ..ChildInstall::clone(&install) };
     cx.sa.changing_over.children.push(child);
+    cx.sa.changing_over.patience = Some(cx.now().after(KERNEL_AT_MOST));
     cx.kernel(KernelRequest::InstallOutbound(Box::new(install)));
 }
 

@@ -27,6 +27,19 @@ fn no_more_than_two_messages_wait_for_a_kernel_that_does_not_answer() {
 }
 
 #[test]
+fn a_kernel_that_never_answers_is_not_waited_for_for_ever() {
+    let mut changing = changing();
+    assert_eq!(changing.deadline(), None);
+    changing.patience = Some(at(5000));
+    changing.until = Some(at(20));
+    assert_eq!(changing.deadline(), Some(at(5000)), "it still waits for the kernel");
+    assert_eq!(changing.hold(datagram(1), About::Delete), None);
+    changing.release(at(5000));
+    assert_eq!(changing.deadline(), None);
+    assert_eq!(changing.hold(datagram(1), About::Delete), Some(datagram(1)));
+}
+
+#[test]
 fn deletes_wait_and_their_retransmissions_and_what_is_made_behind_them() {
     let mut changing = changing();
     assert_eq!(changing.hold(datagram(1), About::Else), Some(datagram(1)));
