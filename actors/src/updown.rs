@@ -236,6 +236,11 @@ async fn native(
     verb: Verb,
     facts: Box<Facts>,
 ) -> UpdownDone {
+    // Nothing goes out in clear meanwhile: the device takes it, and the data plane has no way for
+    // it. Where there is no device, the kernel's policies see to that.
+    if verb == Verb::Unroute && facts.moving && facts.device.is_some() {
+        return done(Outcome::Success);
+    }
     let change = if verb == Verb::Unroute {
         let mut book = routes.borrow_mut();
         if facts.moving {

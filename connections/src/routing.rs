@@ -424,7 +424,7 @@ fn suspended(event: RoutingEvent, kind: Kind, wishes: Wishes) -> Cell {
     match event {
         E::Route if kind == Kind::Instance => None,
         E::Route => stay(Routing::UnroutedTunnel),
-        E::Unroute => go(Routing::Unrouted, &[RemovePolicies]),
+        E::Unroute => go(Routing::Unrouted, &[Updown(Verb::Unroute), RemovePolicies]),
         E::Initiated | E::EstablishIke | E::EstablishInbound | E::EstablishOutbound => {
             stay(Routing::UnroutedTunnel)
         }
@@ -436,8 +436,9 @@ fn suspended(event: RoutingEvent, kind: Kind, wishes: Wishes) -> Cell {
                 actions.insert(at.map_or(0, |at| at.saturating_add(1)), Updown(Verb::Route));
                 Some((to, actions))
             }
+            // What was kept for the return (source addresses, routes into a device) goes.
             other => other.map(|(to, mut actions)| {
-                actions.retain(|a| !matches!(a, Updown(_)));
+                actions.retain(|a| *a != Updown(Verb::Down));
                 (to, actions)
             }),
         },
