@@ -33,6 +33,10 @@ pub const MOST_PANICS: usize = 3;
 /// See [`MOST_PANICS`].
 pub const PANIC_WINDOW: Duration = Duration::from_secs(60);
 
+/// Datagrams and orders that wait for it: a message in as many fragments as one may have
+/// (RFC 7383) arrives at once, and its retransmission likewise.
+const MAILBOX: usize = 128;
+
 /// The actor of an IKE SA.
 pub struct IkeSaActor {
     sa: IkeSa,
@@ -438,6 +442,7 @@ impl Actor for IkeSaActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
         if let Some(first) = self.first.take() {
             self.step(first, ctx);
         } else {

@@ -103,6 +103,8 @@ pub enum IkeNews {
     Established(SerialNo),
     /// Ended.
     Ended(SerialNo, Finish),
+    /// Another connection's has ended before it made the Child SA that it was asked for.
+    NotCreated,
 }
 
 /// Its orientation or the peer's address has changed: here is the connection anew.

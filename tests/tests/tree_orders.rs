@@ -43,7 +43,7 @@ fn a_state_that_is_not_there_is_named_by_its_serial_number() {
         let order = Request::Down { name: "#9".into() };
         let outcome = pair.west.order(order).await;
         assert_eq!(outcome.status, 21, "{outcome:?}");
-        assert!(pair.west.log.says("no state #9"), "{}", pair.west.log);
+        assert!(pair.west.log.says("no connection or alias named \"#9\""), "{}", pair.west.log);
         pair.end().await;
     });
 }

@@ -132,9 +132,9 @@ fn a_storm_at_one_sa_is_dropped_and_counted() {
         }
         pass(Duration::from_millis(1)).await;
         let answers = pair.wire.sent_by(east) - answered;
-        assert!(answers <= 64, "{answers} answers");
+        assert!(answers <= 130, "{answers} answers");
         let dropped = pair.east.counter("total.ike.shed.busy").await - dropped;
-        assert!(dropped >= 4_900, "{dropped} dropped");
+        assert!(dropped >= 4_800, "{dropped} dropped");
         pair.assert_up(1).await;
         let up = pair.west.initiate("second").outcome().await;
         assert_eq!(up.status, 0, "{up:#?}");

@@ -95,7 +95,6 @@ impl ConnectionActor {
 
     /// Whether a Child SA is up.
     fn stands(&self, child: SerialNo) -> bool {
-        let newest = self.child.as_ref().filter(|newest| self.forgetting != Some(newest.child));
-        newest.into_iter().chain(&self.standing).any(|up| up.child == child)
+        self.up_child().into_iter().chain(&self.standing).any(|up| up.child == child)
     }
 }

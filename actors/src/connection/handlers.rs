@@ -57,6 +57,16 @@ impl ConnectionActor {
         }
     }
 
+    /// The IKE SA on which a Child SA was to be made has ended before.
+    fn not_created(&mut self, ctx: &mut Context<Self>) {
+        let creating = std::mem::take(&mut self.creating);
+        self.no_longer_called_off();
+        if creating {
+            let code = if self.attached.is_empty() { 0 } else { codes::FATAL };
+            self.attempt_failed(code, "the IKE SA ended before the Child SA was made", ctx);
+        }
+    }
+
     fn ike_ended(&mut self, ike: SerialNo, finish: &Finish, ctx: &mut Context<Self>) {
         self.ikes.retain(|other| *other != ike);
         if self.established == Some(ike) {
@@ -66,6 +76,7 @@ impl ConnectionActor {
             return self.work(ctx);
         }
         self.negotiating = None;
+        self.no_longer_called_off();
         match finish {
             // It became another connection's.
             Finish::Replaced(_) => self.work(ctx),
@@ -106,7 +117,8 @@ impl Handler<Initiate> for ConnectionActor {
             self.attached.push(attached);
         }
         self.cancel_next_attempt(ctx);
-        if let Some(child) = &self.child {
+        self.called_off = false;
+        if let Some(child) = self.up_child() {
             let text = format!("already up: Child SA {} is established", child.child);
             self.log(Level::Info, &text);
             return self.release();
@@ -148,12 +160,15 @@ impl Handler<TakeDown> for ConnectionActor {
     fn handle(&mut self, msg: TakeDown, ctx: &mut Self::Context) {
         self.wishes.up = false;
         self.wishes.keep = false;
+        let called_off = self.call_off();
         if self.child.is_none() && self.ikes.is_empty() {
             self.cancel_next_attempt(ctx);
-            self.call_off();
-            self.log(Level::Info, "connection is already down");
-            let text = format!("{}: connection is already down", self.connection.log_name());
-            return msg.reporter.say(0, text);
+            let text = match called_off {
+                true => "connection is not up yet: what was under way is called off",
+                false => "connection is already down",
+            };
+            self.log(Level::Info, text);
+            return msg.reporter.say(0, format!("{}: {text}", self.connection.log_name()));
         }
         let attached = self.attach(msg.reporter);
         self.leaving.push(Leaving { newest: self.sas().max(), attached });
@@ -168,10 +183,13 @@ impl Handler<TakeChildDown> for ConnectionActor {
         self.wishes.up = false;
         self.wishes.keep = false;
         self.cancel_next_attempt(ctx);
-        let Some(child) = self.child.as_ref().map(|child| child.child) else {
-            self.call_off();
-            let text = format!("{}: connection has no Child SA", self.connection.log_name());
-            return msg.reporter.say(0, text);
+        let called_off = self.call_off();
+        let Some(child) = self.up_child().map(|child| child.child) else {
+            let text = match called_off {
+                true => "connection has no Child SA yet: what was under way is called off",
+                false => "connection has no Child SA",
+            };
+            return msg.reporter.say(0, format!("{}: {text}", self.connection.log_name()));
         };
         let attached = self.attach(msg.reporter);
         self.leaving_child.push((child, attached));
@@ -247,6 +265,12 @@ impl Handler<IkeNews> for ConnectionActor {
                 self.route(RoutingEvent::EstablishIke, ctx);
             }
             IkeNews::Ended(ike, finish) => self.ike_ended(ike, &finish, ctx),
+            IkeNews::NotCreated => {
+                if self.up_child().is_none() {
+                    self.not_created(ctx);
+                }
+                self.work(ctx);
+            }
         }
     }
 }
@@ -274,15 +298,15 @@ impl Handler<ChildCameUp> for ConnectionActor {
         }
         self.creating = false;
         self.up_though_called_off(up.child);
-        self.revival.reset();
         self.failure = None;
         self.cancel_next_attempt(ctx);
+        self.forgo_what_follows_a_teardown();
         self.route(RoutingEvent::EstablishInbound, ctx);
         self.route(RoutingEvent::EstablishOutbound, ctx);
         if replanted {
             self.route(RoutingEvent::Resume, ctx);
         }
-        self.steps.push_back(Step::Release);
+        self.steps.push_back(Step::CameUp);
         self.work(ctx);
         if self.retiring {
             self.delete_sas(ctx);
@@ -319,11 +343,9 @@ impl Handler<ChildWentDown> for ConnectionActor {
         }
         // A Child SA that never came up; its IKE SA may live on without it. Where another one
         // stands, it was to be rekeyed, and will be tried again.
-        if self.child.as_ref().is_some_and(|child| self.forgetting != Some(child.child)) {
+        if self.up_child().is_some() {
             return self.work(ctx);
         }
-        let creating = std::mem::take(&mut self.creating);
-        self.no_longer_called_off();
         let why = match &msg.reason {
             DownReason::Refused(notify) => Some(format!("the peer refused the Child SA: {notify}")),
             DownReason::Unacceptable(why) => {
@@ -335,14 +357,15 @@ impl Handler<ChildWentDown> for ConnectionActor {
             _ => None,
         };
         if let Some(why) = why {
+            self.creating = false;
+            self.no_longer_called_off();
             self.fail(codes::FATAL, &why);
             if let Some(ike) = self.established.or(self.negotiating) {
                 self.leave_ike(ike);
             }
             self.route(RoutingEvent::TeardownChild(msg.child), ctx);
-        } else if creating {
-            let code = if self.attached.is_empty() { 0 } else { codes::FATAL };
-            self.attempt_failed(code, "the IKE SA ended before the Child SA was made", ctx);
+        } else {
+            self.not_created(ctx);
         }
         self.work(ctx);
     }
@@ -406,7 +429,7 @@ impl Handler<ConnectionChanged> for ConnectionActor {
             if self.wishes.route && self.routing == Routing::Unrouted {
                 self.route(RoutingEvent::Route, ctx);
             }
-            if self.wishes.up && self.child.is_none() && self.negotiating.is_none() {
+            if self.wishes.up && self.up_child().is_none() && self.negotiating.is_none() {
                 self.cancel_next_attempt(ctx);
                 self.steps.push_back(Step::Initiate);
             }
@@ -420,7 +443,7 @@ impl Handler<TrafficWaits> for ConnectionActor {
 
     fn handle(&mut self, msg: TrafficWaits, ctx: &mut Self::Context) {
         let begun = self.creating || self.waits_for_ike || self.negotiating.is_some();
-        if self.retiring || self.child.is_some() || begun {
+        if self.retiring || self.up_child().is_some() || begun {
             return;
         }
         self.log(Level::Info, &format!("initiate on-demand for packet {}", msg.packet));
@@ -438,7 +461,7 @@ impl Handler<DescribeConnection> for ConnectionActor {
             wishes: self.wishes,
             negotiating_ike: self.negotiating,
             established_ike: self.established,
-            established_child: self.child.as_ref().map(|child| child.child),
+            established_child: self.up_child().map(|child| child.child),
             revival: self
                 .next_attempt
                 .as_ref()

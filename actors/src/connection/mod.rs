@@ -122,7 +122,14 @@ pub struct ConnectionActor {
     /// It has waited for one in vain, and makes its own.
     alone: bool,
     failure: Option<String>,
-    attempt: Attempt,
+    /// updown could not route when it was to.
+    route_failed: bool,
+    /// The supervisor is asked for an IKE SA (names are being resolved before), and has not
+    /// answered.
+    asking: bool,
+    /// It was taken down while something was under way that cannot be stopped: what comes of
+    /// that is deleted.
+    called_off: bool,
 }
 
 /// A revival that is scheduled.
@@ -131,16 +138,6 @@ struct NextAttempt {
     number: u32,
     due: Instant,
     timer: SpawnHandle,
-}
-
-/// An attempt that has no IKE SA yet: names are being resolved.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Attempt {
-    #[default]
-    None,
-    Underway,
-    /// It was taken down meanwhile: its IKE SA is deleted as soon as it begins.
-    CalledOff,
 }
 
 impl ConnectionActor {
@@ -186,7 +183,9 @@ impl ConnectionActor {
             waits_for_ike: false,
             alone: false,
             failure: None,
-            attempt: Attempt::None,
+            route_failed: false,
+            asking: false,
+            called_off: false,
         }
     }
 
@@ -247,6 +246,11 @@ impl ConnectionActor {
         if let Some(next) = self.next_attempt.take() {
             ctx.cancel_future(next.timer);
         }
+    }
+
+    /// The newest Child SA, while it is up.
+    fn up_child(&self) -> Option<&Arc<ChildUp>> {
+        self.child.as_ref().filter(|child| self.forgetting != Some(child.child))
     }
 
     /// All SAs that it has or is making.

@@ -1,6 +1,6 @@
 //! The queue of work of a connection.
 
-use super::{Attempt, ConnectionActor, NextAttempt};
+use super::{ConnectionActor, NextAttempt};
 use crate::facts;
 use crate::faults::Place;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
@@ -25,6 +25,9 @@ pub(super) enum Step {
     Initiate,
     /// What was waited for has come true.
     Release,
+    /// The same of a Child SA, with all that updown had to do for it: the next attempt, should
+    /// it go, is a first one again.
+    CameUp,
     /// What had to be done for a Child SA that is gone is done.
     Forget(pluto_connections::SerialNo),
     /// MOBIKE: what follows is for the time of a move, or no longer.
@@ -55,6 +58,10 @@ impl ConnectionActor {
                 Step::Routing(action) => self.act(action, ctx),
                 Step::Initiate => self.initiate(ctx),
                 Step::Release => self.release(),
+                Step::CameUp => {
+                    self.revival.reset();
+                    self.release();
+                }
                 Step::Moving(moving) => self.moving = moving,
                 Step::Moved(up) => self.child_is_at(up),
                 Step::Forget(child) => {
@@ -105,6 +112,12 @@ impl ConnectionActor {
                 if !self.shell.leave_state.get() {
                     self.policies(None, ctx);
                 }
+            }
+            // The routing table believes in a route that could not be had.
+            RoutingAction::Updown(Verb::Up) if self.route_failed => {
+                self.steps.push_front(Step::Routing(action));
+                self.route_failed = false;
+                self.updown(Verb::Route, ctx);
             }
             RoutingAction::Updown(verb) => self.updown(verb, ctx),
             RoutingAction::Revive => self.revive(ctx),
@@ -204,8 +217,11 @@ impl ConnectionActor {
     }
 
     fn revive(&mut self, ctx: &mut Context<Self>) {
-        if self.retiring || self.next_attempt.is_some() {
+        if self.retiring || self.next_attempt.is_some() || self.up_child().is_some() {
             return;
+        }
+        if !self.revival.is_wanted(self.wishes) {
+            return self.log(Level::Info, "not revived again: it is kept up, not brought up");
         }
         let (attempt, wait) = self.revival.next_attempt();
         let seconds = wait.as_secs();
@@ -236,7 +252,7 @@ impl ConnectionActor {
     /// What it was to share is there, or is not going to be: then it makes its own.
     pub(super) fn ike_decided(&mut self, established: bool, ctx: &mut Context<Self>) {
         if std::mem::take(&mut self.waits_for_ike) && !self.retiring {
-            if self.child.is_some() {
+            if self.up_child().is_some() {
                 return self.release();
             }
             self.alone = !established;
@@ -249,9 +265,11 @@ impl ConnectionActor {
         if self.retiring || self.creating || self.negotiating.is_some() {
             return;
         }
+        if self.up_child().is_some() {
+            return self.release();
+        }
         let Some(supervisor) = self.shell.supervisor.upgrade() else { return };
-        self.attempt = Attempt::Underway;
-        self.creating = true;
+        (self.asking, self.creating, self.called_off) = (true, true, false);
         let names = self.connection.names_to_resolve();
         let (dns, connection) = (self.shell.dns.clone(), self.serial);
         let alone = std::mem::take(&mut self.alone);
@@ -292,55 +310,47 @@ impl ConnectionActor {
         );
     }
 
-    /// An attempt that has not come as far as an IKE SA (names are being resolved) ends before
-    /// it gets there.
-    pub(super) fn call_off(&mut self) {
+    /// What is under way to bring it up is not wanted any more, and ends before it gets there;
+    /// false: there is nothing.
+    pub(super) fn call_off(&mut self) -> bool {
+        let queued = self.steps.len();
         self.steps.retain(|step| !matches!(step, Step::Initiate));
-        if std::mem::take(&mut self.waits_for_ike) {
-            self.called_off();
+        let queued = self.steps.len() < queued;
+        let waited = std::mem::take(&mut self.waits_for_ike);
+        if waited {
+            self.fail(codes::FATAL, "taken down while it waited for an IKE SA to share");
         }
-        if self.attempt == Attempt::Underway {
-            self.attempt = Attempt::CalledOff;
-        }
+        self.called_off = self.asking || self.creating || self.negotiating.is_some();
+        queued || waited || self.called_off
     }
 
-    /// Whoever waits for it to come up with another one's IKE SA need not any more.
-    fn called_off(&mut self) {
-        self.fail(codes::FATAL, "taken down while it waited for an IKE SA to share");
-    }
-
-    /// A Child SA that was made on an IKE SA that was there before has come up, and nobody
-    /// wants it any more.
+    /// A Child SA has come up that nobody wants any more.
     pub(super) fn up_though_called_off(&mut self, child: pluto_connections::SerialNo) {
-        if self.attempt == Attempt::CalledOff {
-            self.attempt = Attempt::None;
+        if std::mem::take(&mut self.called_off) {
+            self.fail(codes::FATAL, "taken down before it was up");
             self.order(child, Request::DeleteChild(child));
         }
     }
 
     /// What was called off has come to nothing by itself.
     pub(super) fn no_longer_called_off(&mut self) {
-        if self.attempt == Attempt::CalledOff && !self.working {
-            self.attempt = Attempt::None;
-        }
+        self.called_off &= self.asking || self.creating || self.negotiating.is_some();
     }
 
     fn settle(&mut self, done: Done, ctx: &mut Context<Self>) {
         match done {
             Done::Well => {}
             Done::Started(StartedIke { shared: true, .. }) => {
-                // Called off, its Child SA is deleted as soon as it is up.
-                if self.attempt == Attempt::Underway {
-                    self.attempt = Attempt::None;
-                }
+                self.asking = false;
                 // What came of it may have been told first.
                 if self.creating {
                     self.route(RoutingEvent::Initiated, ctx);
                 }
+                self.no_longer_called_off();
             }
             Done::Started(StartedIke { ike, .. }) => {
-                self.creating = false;
-                if std::mem::take(&mut self.attempt) == Attempt::CalledOff {
+                (self.asking, self.creating) = (false, false);
+                if std::mem::take(&mut self.called_off) {
                     self.order(ike, Request::DeleteIke);
                 }
                 // It may have ended meanwhile, which was told first.
@@ -350,19 +360,21 @@ impl ConnectionActor {
                 }
             }
             Done::Shares => {
-                self.creating = false;
-                match std::mem::take(&mut self.attempt) {
-                    Attempt::CalledOff => self.called_off(),
-                    _ => self.waits_for_ike = true,
+                (self.asking, self.creating) = (false, false);
+                self.waits_for_ike = true;
+                if std::mem::take(&mut self.called_off) {
+                    self.call_off();
                 }
             }
             Done::Badly(code, why) => {
-                self.attempt = Attempt::None;
-                self.creating = false;
+                if std::mem::take(&mut self.asking) {
+                    (self.creating, self.called_off) = (false, false);
+                }
                 self.fail(code, &why);
                 let never_came_up =
-                    self.wishes.up && self.child.is_none() && self.negotiating.is_none();
-                if never_came_up && matches!(code, codes::NOPEERIP | codes::INTERNAL_ERROR) {
+                    self.wishes.up && self.up_child().is_none() && self.negotiating.is_none();
+                let passes = [codes::NOPEERIP, codes::DEAF, codes::INTERNAL_ERROR];
+                if never_came_up && passes.contains(&code) {
                     self.revive(ctx);
                 }
             }
@@ -405,13 +417,37 @@ impl ConnectionActor {
         // Only what carries traffic there is worth giving the tunnel up for (reference:
         // updown-env, 2).
         if matches!(verb, Verb::Route | Verb::Up) {
-            self.steps.clear();
-            if let Some(child) = &self.child {
-                self.order(child.child, Request::DeleteChild(child.child));
-                self.fail(codes::ROUTE, &format!("{trouble}; the Child SA is deleted"));
-            } else {
-                self.fail(codes::ROUTE, &trouble);
-            }
+            self.route_failed |= verb == Verb::Route;
+            let Some(child) = self.up_child().map(|child| child.child) else {
+                return self.fail(codes::ROUTE, &trouble);
+            };
+            // What is left to do for others, or for what has gone, is done.
+            let in_vain = |step: &Step| match step {
+                Step::Routing(RoutingAction::Updown(verb)) => {
+                    matches!(verb, Verb::Route | Verb::Up)
+                }
+                step => matches!(step, Step::CameUp),
+            };
+            self.steps.retain(|step| !in_vain(step));
+            self.order(child, Request::DeleteChild(child));
+            self.fail(codes::ROUTE, &format!("{trouble}; the Child SA is deleted"));
         }
+    }
+
+    /// A tunnel stands while what follows the end of its predecessor is still being done: its own
+    /// policies are not to be replaced by a trap, nor is it to be made once more.
+    pub(super) fn forgo_what_follows_a_teardown(&mut self) {
+        self.steps.retain(|step| {
+            !matches!(
+                step,
+                Step::Initiate
+                    | Step::Routing(
+                        RoutingAction::InstallTrap
+                            | RoutingAction::InstallFailureShunt
+                            | RoutingAction::RemovePolicies
+                            | RoutingAction::Revive
+                    )
+            )
+        });
     }
 }

@@ -88,10 +88,12 @@ impl Supervisor {
                 let since = self.shell.clock.now();
                 self.children
                     .insert(child, ChildEntry { actor: None, ike, connection, up: None, since });
-                if let Some(entry) = self.ikes.get_mut(&ike)
-                    && !entry.children.contains(&child)
-                {
-                    entry.children.push(child);
+                if let Some(entry) = self.ikes.get_mut(&ike) {
+                    // From here on its end is told.
+                    entry.asked_by.retain(|asks| *asks != connection);
+                    if !entry.children.contains(&child) {
+                        entry.children.push(child);
+                    }
                 }
             }
             ChildEvent::Up(up) => {

@@ -16,6 +16,34 @@ pub(super) fn named_state(name: &str) -> Option<SerialNo> {
     name.strip_prefix('#').and_then(|serial| serial.parse().ok()).map(SerialNo)
 }
 
+/// What is said around an order for several connections that share an alias.
+pub(super) struct Several<'a> {
+    verb: &'a str,
+    count: usize,
+}
+
+impl<'a> Several<'a> {
+    /// Before the order; nothing where there is only one.
+    pub(super) fn announce(
+        found: &[Arc<Connection>],
+        name: &str,
+        verb: &'a str,
+        reporter: &Reporter,
+    ) -> Self {
+        if found.len() > 1 {
+            reporter.say(codes::LOG, format!("{verb} all connections with alias \"{name}\""));
+        }
+        Self { verb, count: found.len() }
+    }
+
+    /// Behind it.
+    pub(super) fn done(self, reporter: &Reporter) {
+        if self.count > 1 {
+            reporter.say(codes::LOG, format!("{} {} connections", self.verb, self.count));
+        }
+    }
+}
+
 impl Supervisor {
     fn command(&mut self, request: Request, reporter: Reporter, ctx: &mut Context<Self>) {
         match request {
@@ -31,15 +59,17 @@ impl Supervisor {
                 }
                 reporter.say(codes::LOG, "no longer listening for new IKE SAs");
             }
-            Request::Route { name } => self.each(&name, "route", &reporter, |this, connection| {
-                this.wish(connection, |wishes| wishes.route = true);
-                this.tell_connection(
-                    connection.serial(),
-                    SetRouted { reporter: reporter.clone(), on: true },
-                );
-            }),
+            Request::Route { name } => {
+                self.each(&name, "routing", &reporter, |this, connection| {
+                    this.wish(connection, |wishes| wishes.route = true);
+                    this.tell_connection(
+                        connection.serial(),
+                        SetRouted { reporter: reporter.clone(), on: true },
+                    );
+                })
+            }
             Request::Unroute { name } => {
-                self.each(&name, "unroute", &reporter, |this, connection| {
+                self.each(&name, "unrouting", &reporter, |this, connection| {
                     this.wish(connection, |wishes| wishes.route = false);
                     this.tell_connection(
                         connection.serial(),
@@ -51,7 +81,7 @@ impl Supervisor {
                 self.initiate(&name, remote_host.as_deref(), asynchronous, &reporter, ctx);
             }
             Request::Down { name } => {
-                self.each(&name, "terminate", &reporter, |this, connection| {
+                self.each(&name, "terminating", &reporter, |this, connection| {
                     for serial in this.table.with_instances(connection.serial()) {
                         let Some(one) = this.table.by_serial(serial).cloned() else { continue };
                         this.wish(&one, |wishes| (wishes.up, wishes.keep) = (false, false));
@@ -102,7 +132,9 @@ impl Supervisor {
         };
         if found.is_empty() {
             let text = match state {
-                Some(serial) => format!("no state {serial}"),
+                Some(serial) => {
+                    format!("no connection or alias named \"{serial}\": there is no such state")
+                }
                 None => format!("no connection or alias named \"{name}\""),
             };
             self.shell.log.warn(&text);
@@ -111,10 +143,10 @@ impl Supervisor {
         found
     }
 
-    /// The same; of a template that has instances, these, for it has no SAs itself.
-    pub(super) fn named_with_sas(&self, name: &str, reporter: &Reporter) -> Vec<Arc<Connection>> {
+    /// Each template's instances in its stead, where it has any: it has no SAs itself.
+    pub(super) fn with_sas(&self, all: Vec<Arc<Connection>>) -> Vec<Arc<Connection>> {
         let mut found = Vec::new();
-        for connection in self.named(name, reporter) {
+        for connection in all {
             let template = connection.serial();
             let instances = self.table.with_instances(template).into_iter();
             let before = found.len();
@@ -144,16 +176,11 @@ impl Supervisor {
         order: impl Fn(&mut Self, &Connection),
     ) {
         let found = self.named(name, reporter);
-        let several = found.len() > 1;
-        if several {
-            reporter.say(codes::LOG, format!("{verb} all connections with alias \"{name}\""));
-        }
+        let several = Several::announce(&found, name, verb, reporter);
         for connection in &found {
             order(self, connection);
         }
-        if several {
-            reporter.say(codes::LOG, format!("{verb} {} connections", found.len()));
-        }
+        several.done(reporter);
     }
 
     fn add(
@@ -265,21 +292,19 @@ impl Supervisor {
             );
             found = vec![instance];
         }
-        if found.len() > 1 {
-            reporter.say(codes::LOG, format!("initiating all connections with alias \"{name}\""));
-        }
+        let several = Several::announce(&found, name, "initiating", reporter);
         for connection in &found {
             self.wish(connection, |wishes| wishes.up = true);
             let order = Initiate { reporter: reporter.clone(), asynchronous, on_demand: None };
             self.tell_connection(connection.serial(), order);
         }
-        if found.len() > 1 {
-            reporter.say(codes::LOG, format!("initiating {} connections", found.len()));
-        }
+        several.done(reporter);
     }
 
     fn delete(&mut self, name: &str, reporter: &Reporter) {
-        for connection in self.named(name, reporter) {
+        let found = self.named(name, reporter);
+        let several = Several::announce(&found, name, "deleting", reporter);
+        for connection in &found {
             for serial in self.table.with_instances(connection.serial()) {
                 if let Some(entry) = self.connections.get_mut(&serial) {
                     entry.retiring = true;
@@ -288,6 +313,7 @@ impl Supervisor {
                 self.tell_connection(serial, retire);
             }
         }
+        several.done(reporter);
     }
 
     fn delete_state(&mut self, serial: SerialNo, reporter: &Reporter) {

@@ -6,7 +6,7 @@ use crate::connection::{Adoption, ConnectionActor};
 use crate::watch;
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use pluto_connections::routing::{Verb, Wishes};
-use pluto_connections::{Connection, ConnectionSerial, LocalAddress, Updown};
+use pluto_connections::{Connection, ConnectionSerial, Kind, LocalAddress, SerialNo, Updown};
 use pluto_messages::{
     AddressesFound, ConnectionChanged, ConnectionRetired, DefaultRouteFound, DescribeKernel, Exit,
     Fault, FindChildConnection, FindConnection, ListAddresses, ListenOn, PeerResolved, Reporter,
@@ -345,6 +345,20 @@ impl Supervisor {
             self.start_connection(Arc::clone(connection), Adoption::default(), ctx);
         }
     }
+
+    /// A connection, which may have been made for it, is to have a Child SA that the peer asks
+    /// for. Should nothing come of that, it hears so when the IKE SA ends.
+    fn lend(&mut self, ike: SerialNo, taker: ConnectionSerial, ctx: &mut Context<Self>) {
+        let Some(connection) = self.table.by_serial(taker).cloned() else { return };
+        self.ensure_actor(&connection, ctx);
+        if let Some(entry) = self.ikes.get_mut(&ike)
+            && entry.connection != taker
+            && connection.kind() == Kind::Instance
+            && !entry.asked_by.contains(&taker)
+        {
+            entry.asked_by.push(taker);
+        }
+    }
 }
 
 impl Handler<FindConnection> for Supervisor {
@@ -355,9 +369,12 @@ impl Handler<FindConnection> for Supervisor {
             let Some((connection, answer)) = this.auth_answer(&msg.lookup) else {
                 return Err(Fault::Gone);
             };
-            if matches!(answer, AskResult::Connection(Ok(_))) {
+            if let AskResult::Connection(Ok(found)) = &answer {
                 this.ensure_actor(&connection, ctx);
                 this.move_ike(msg.ike, connection.serial());
+                if let Some(Ok(policy)) = &found.child {
+                    this.lend(msg.ike, policy.connection, ctx);
+                }
             }
             Ok(answer)
         })?
@@ -369,10 +386,11 @@ impl Handler<FindChildConnection> for Supervisor {
 
     fn handle(&mut self, msg: FindChildConnection, ctx: &mut Self::Context) -> Self::Result {
         self.contained("a look-up", ctx, |this, ctx| {
-            AskResult::Child(this.table.for_child(&msg.lookup).map(|(connection, policy)| {
-                this.ensure_actor(&connection, ctx);
-                policy
-            }))
+            let found = this.table.for_child(&msg.lookup).map(|(_, policy)| policy);
+            if let Ok(policy) = &found {
+                this.lend(msg.ike, policy.connection, ctx);
+            }
+            AskResult::Child(found)
         })
     }
 }

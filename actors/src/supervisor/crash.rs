@@ -47,17 +47,23 @@ impl Supervisor {
     ) {
         let ikes = ikes.iter().filter(|ike| addresses.contains(&ike.live.summary.remote.ip()));
         let serials: Vec<SerialNo> = ikes.map(|ike| ike.serial).collect();
-        let text = format!("peer {peer} has crashed: replacing {} IKE SAs", serials.len());
+        // What was replaced, or is being taken down, only ends sooner.
+        let stays = |serial: &&SerialNo| self.ikes.get(serial).is_some_and(|ike| !ike.ending);
+        let replaced = serials.iter().filter(stays).count();
+        let text = format!("peer {peer} has crashed: replacing {replaced} IKE SAs");
         self.shell.log.info(&text);
         reporter.say(codes::LOG, text);
         for serial in serials {
             let Some(entry) = self.ikes.get(&serial) else { continue };
-            let children = entry.children.iter().filter_map(|child| self.children.get(child));
-            let mut connections: Vec<ConnectionSerial> =
-                children.map(|child| child.connection).chain([entry.connection]).collect();
-            connections.sort_unstable();
-            connections.dedup();
-            self.crashed.insert(serial, connections);
+            if !entry.ending {
+                let children = entry.children.iter().filter_map(|child| self.children.get(child));
+                let mut connections: Vec<ConnectionSerial> =
+                    children.map(|child| child.connection).chain([entry.connection]).collect();
+                connections.sort_unstable();
+                connections.dedup();
+                connections.retain(|connection| !entry.left_by.contains(connection));
+                self.crashed.insert(serial, connections);
+            }
             // The peer would not know what is being deleted.
             self.order(serial, Request::Abandon);
         }

@@ -63,6 +63,9 @@ struct IkeEntry {
     initiator: bool,
     /// Connections that are to share it when it is established.
     awaited_by: Vec<ConnectionSerial>,
+    /// Connections for which a Child SA was asked for, of us or by the peer, and that have not
+    /// heard of it.
+    asked_by: Vec<ConnectionSerial>,
     /// Connections that are done with it, though their Child SAs may not be gone yet.
     left_by: Vec<ConnectionSerial>,
     remote_id: Option<pluto_connections::Id>,

@@ -12,7 +12,7 @@ use pluto_messages::{
     LeaveIke, LifetimeOver, MappingChanged, NewResponder, Order, OrderSa, SaNotRekeyed, StartIke,
     StartRefused, StartedIke, TrafficWaits, Who,
 };
-use pluto_states::{ChildUp, DownReason, Finish, IkeSa, Input, Request, ResponderStart};
+use pluto_states::{ChildUp, DownReason, Finish, IkeSa, Input, Level, Request, ResponderStart};
 use pluto_whack::codes;
 use pluto_wire::numbers::NotifyType;
 use std::rc::Rc;
@@ -55,6 +55,7 @@ impl Supervisor {
             established: false,
             initiator,
             awaited_by: Vec::new(),
+            asked_by: Vec::new(),
             left_by: Vec::new(),
             remote_id: None,
             children: Vec::new(),
@@ -118,6 +119,9 @@ impl Supervisor {
         self.tell_connection(entry.connection, IkeNews::Ended(serial, finish));
         for connection in entry.awaited_by {
             self.tell_connection(connection, IkeDecided { established: false });
+        }
+        for connection in entry.asked_by {
+            self.tell_connection(connection, IkeNews::NotCreated);
         }
         self.replace_crashed(serial);
         self.stopped_if_empty();
@@ -319,6 +323,9 @@ impl Supervisor {
                 entry.left_by.retain(|other| *other != wanted);
             }
             let missing: Vec<_> = children.into_iter().filter(|wanted| !made(wanted)).collect();
+            if let Some(entry) = self.ikes.get_mut(&ike).filter(|_| !missing.is_empty()) {
+                entry.asked_by.push(wanted);
+            }
             for child in missing {
                 self.order(ike, Request::CreateChild(child));
             }
@@ -455,6 +462,11 @@ impl Takes<IkeSaSucceeded> for Supervisor {
         // Where both ends have made a successor, one of the two inherits nothing.
         let children: Vec<SerialNo> = summary.children.iter().map(|child| child.serial).collect();
         old.children.retain(|child| !children.contains(child));
+        // Who inherits what was made inherits what is to be made.
+        let asked_by = match summary.replaced_by {
+            None => std::mem::take(&mut old.asked_by),
+            Some(_) => Vec::new(),
+        };
         let new = self.start_ike(*msg.successor, None, None, connection, ctx);
         if summary.replaced_by.is_none() {
             self.inherit_lease(msg.old, new);
@@ -479,6 +491,7 @@ impl Takes<IkeSaSucceeded> for Supervisor {
         let redundant = summary.replaced_by.is_some();
         if let Some(entry) = self.ikes.get_mut(&new) {
             entry.children = children;
+            entry.asked_by = asked_by;
             entry.established = true;
             entry.ending = redundant;
             entry.remote_id = remote_id;
@@ -535,6 +548,13 @@ impl Supervisor {
             self.order(ike, end);
             return;
         };
+        if let (Some(left), Some(taken)) =
+            (self.table.by_serial(leaves), self.table.by_serial(heir))
+        {
+            let (name, by) = (left.log_name(), taken.log_name());
+            let text = format!("note: IKE SA {name} {ike} will remain up: in-use by {by}");
+            self.shell.log.connection(Level::Info, leaves, &name, &text);
+        }
         self.order(ike, Request::BelongTo(policy));
         self.move_ike(ike, heir);
         self.tell_connection(heir, IkeNews::Established(ike));

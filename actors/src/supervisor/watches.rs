@@ -1,7 +1,7 @@
 //! Orders of whack for single SAs: rekey, delete, down; and those who wait for their end.
 
 use super::Supervisor;
-use super::commands::named_state;
+use super::commands::{Several, named_state};
 use crate::log::{Tap, TapFilter};
 use actix::{AsyncContext, Context};
 use pluto_connections::SerialNo;
@@ -66,7 +66,14 @@ impl Supervisor {
         };
         let one = named_state(name).is_some();
         let down = matches!(request, Request::DownIke { .. } | Request::DownChild { .. });
-        for connection in self.named_with_sas(name, reporter) {
+        let verb = match request {
+            Request::RekeyIke { .. } | Request::RekeyChild { .. } => "rekeying",
+            Request::DeleteIke { .. } | Request::DeleteChild { .. } => "deleting",
+            _ => "terminating",
+        };
+        let named = self.named(name, reporter);
+        let several = Several::announce(&named, name, verb, reporter);
+        for connection in self.with_sas(named) {
             if down && !one {
                 self.wish(&connection, |wishes| (wishes.up, wishes.keep) = (false, false));
                 let reporter = reporter.clone();
@@ -102,6 +109,7 @@ impl Supervisor {
             }
             self.order(serial, order);
         }
+        several.done(reporter);
     }
 
     fn watch(
