@@ -53,14 +53,16 @@ pub(crate) struct Child {
     /// What has replaced it: it carries no traffic of ours any more, and waits for its
     /// Delete.
     pub(crate) replaced_by: Option<SerialNo>,
+    /// Its life before that.
+    pub(crate) had: Option<Life>,
 }
 
 impl Child {
     /// One that is being negotiated.
     pub(crate) fn larval(serial: SerialNo, policy: Arc<ChildPolicy>, protocol: ProtocolId) -> Self {
         let (state, life) = (ChildState::Larval, Life::default());
-        let (spi_in, spi_out, up, replaced_by) = (None, None, None, None);
-        Self { serial, policy, state, protocol, spi_in, spi_out, up, life, replaced_by }
+        let (spi_in, spi_out, up, replaced_by, had) = (None, None, None, None, None);
+        Self { serial, policy, state, protocol, spi_in, spi_out, up, life, replaced_by, had }
     }
 
     /// It stands, and nothing else stands for it.
@@ -73,7 +75,18 @@ impl Child {
     pub(crate) fn replaced(&mut self, by: SerialNo, now: Instant) {
         let end = now.after(REPLACED_LINGERS);
         self.replaced_by = Some(by);
+        self.had.get_or_insert(self.life);
         self.life = Life { rekey: None, end: Some(self.life.end.map_or(end, |own| own.min(end))) };
+    }
+
+    /// What was to replace it has gone: the peer does without that. It lives on, and is rekeyed
+    /// when it would have been, or, where that has been tried, at `again`.
+    pub(crate) fn stays(&mut self, again: Option<Instant>) {
+        self.replaced_by = None;
+        if let Some(had) = self.had.take() {
+            let rekey = had.rekey.or(again.filter(|_| self.policy.lifetimes.rekey));
+            self.life = Life { rekey, ..had };
+        }
     }
 
     /// For listings.
@@ -87,6 +100,10 @@ impl Child {
         }
     }
 }
+
+/// How long before its end an SA is replaced at least, by the initiator; the responder begins
+/// half as long before.
+const LEAST_MARGIN: Duration = Duration::from_secs(10);
 
 /// When an SA is replaced, and when it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -140,8 +157,10 @@ impl Life {
         } else {
             lifetimes.margin / 2
         };
-        // A margin as long as the life leaves the last quarter for the replacement.
-        let margin = margin.min(lifetimes.life / 4 * 3);
+        // The replacement takes its time, also where no margin is wished for; one as long as the
+        // life leaves the last quarter for it.
+        let least = if initiator { LEAST_MARGIN } else { LEAST_MARGIN / 2 };
+        let margin = margin.max(least).min(lifetimes.life / 4 * 3);
         let rekey = lifetimes.rekey.then(|| now.after(lifetimes.life.saturating_sub(margin)));
         Self { rekey, end: Some(now.after(lifetimes.life)) }
     }
@@ -172,6 +191,19 @@ mod tests {
         max_packets: u64::MAX,
         rekey: true,
     };
+
+    #[test]
+    fn without_a_margin_there_is_still_time_for_a_replacement() {
+        let none = Lifetimes { margin: Duration::ZERO, ..LIFETIMES };
+        for (initiator, left) in [(true, 10), (false, 5)] {
+            let life = Life::begin(Instant(Duration::ZERO), &none, initiator, 500);
+            let (rekey, end) = (life.rekey.expect("it is rekeyed"), life.end.expect("it ends"));
+            assert_eq!(end.since(rekey), Duration::from_secs(left));
+        }
+        let short = Lifetimes { life: Duration::from_secs(4), ..none };
+        let life = Life::begin(Instant(Duration::ZERO), &short, true, 0);
+        assert_eq!(life.rekey, Some(Instant(Duration::from_secs(1))));
+    }
 
     fn soft(hard: u64, fuzz_percent: u32, initiator: bool, fuzz: u16) -> u64 {
         let lifetimes = Lifetimes { fuzz_percent, ..LIFETIMES };

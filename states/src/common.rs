@@ -1,10 +1,11 @@
 //! What an IKE SA has in every state, and what handlers do with it.
 
-use crate::child_sa::{Child, Life};
+use crate::child_sa::{Child, ChildState, Life};
 use crate::children::Children;
 use crate::fragments::{Fragments, Outgoing, Parcel, Sizes};
 use crate::nat::{NatDetection, Path};
 use crate::protection::{Protection, SealError};
+use crate::v2::create_child_sa;
 use crate::v2::mobike::{self, Mobike};
 use crate::v2::outbound::{self, About, ChangingOver, Receiving};
 use crate::v2::reauth::Predecessor;
@@ -419,6 +420,8 @@ impl Cx<'_, '_> {
         let Some(child) = self.sa.children.remove(serial) else { return };
         if let Some(by) = child.replaced_by {
             self.not_wanted_either(serial, by);
+        } else if reason == DownReason::PeerDeleted {
+            self.predecessor_stays(&child);
         }
         self.kernel(match child.replaced_by {
             Some(_) => KernelRequest::RemoveReplaced(serial),
@@ -430,6 +433,18 @@ impl Cx<'_, '_> {
             reason,
             replaced_by: child.replaced_by,
         }));
+    }
+
+    /// The peer has deleted what one of the two had made in place of another, and not that one: it
+    /// could not install it, say.
+    fn predecessor_stays(&mut self, gone: &Child) {
+        let now = self.now();
+        let Some(old) = gone.up.as_ref().and_then(|up| up.replaces) else { return };
+        let Some(old) = self.sa.child_mut(old) else { return };
+        if old.replaced_by == Some(gone.serial) && old.state == ChildState::Established {
+            let end = old.had.and_then(|life| life.end);
+            old.stays(create_child_sa::try_again(now, end));
+        }
     }
 
     /// Who waits for a Child SA to be deleted means what has replaced it meanwhile, too.
@@ -448,6 +463,22 @@ impl Cx<'_, '_> {
         let same = |wanted: &ChildPolicy| wanted.connection == connection && wanted.local_ts == ts;
         self.sa.wanted.retain(|wanted| !same(wanted));
         self.sa.tasks.retain(|task| !matches!(task, Task::CreateChild(wanted) if same(wanted)));
+        // One that the peer has put off is not asked for again.
+        let put_off = |task: &Task| match task {
+            Task::AskAgain(serial) => Some(*serial),
+            _ => None,
+        };
+        let postponed = self.sa.postponed.iter().map(|(_, task)| task);
+        let put_off: Vec<_> = postponed.chain(&self.sa.tasks).filter_map(put_off).collect();
+        for larval in put_off {
+            if self
+                .sa
+                .child(larval)
+                .is_some_and(|other| other.serial != child && same(&other.policy))
+            {
+                self.child_down(larval, DownReason::Replaced);
+            }
+        }
     }
 
     /// Reports all Child SAs as down.
@@ -489,9 +520,13 @@ impl Cx<'_, '_> {
 
     /// Puts an order into the queue, once; the end of the IKE SA before all others, and then
     /// where both are.
-    pub(crate) fn enqueue(&mut self, task: Task) {
-        if self.sa.tasks.contains(&task) || self.sa.tasks.len() >= MAX_TASKS {
-            return;
+    /// False: there are too many.
+    pub(crate) fn enqueue(&mut self, task: Task) -> bool {
+        if self.sa.tasks.contains(&task) {
+            return true;
+        }
+        if self.sa.tasks.len() >= MAX_TASKS {
+            return false;
         }
         match task {
             Task::DeleteIke => self.sa.tasks.insert(0, task),
@@ -501,6 +536,7 @@ impl Cx<'_, '_> {
             }
             task => self.sa.tasks.push(task),
         }
+        true
     }
 
     /// Puts an order into the queue `wait` from now, once.

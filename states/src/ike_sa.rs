@@ -407,6 +407,8 @@ fn timer(cx: &mut Cx<'_, '_>, state: State) -> State {
 
 /// No answer has come from our own side.
 fn stalled(cx: &mut Cx<'_, '_>, state: State) -> State {
+    // What is begun next has its own time.
+    cx.sa.timers.stalled = None;
     let why = format!("no answer within {} seconds", STALLED.as_secs());
     let (words, name) = (state.words(), state.name());
     cx.story(StoryEvent::FatalInState { state: name, why: why.clone() });
@@ -506,7 +508,10 @@ fn order(cx: &mut Cx<'_, '_>, state: State, request: Request) -> State {
                 state
             }
             State::Established(_) => {
-                cx.enqueue(Task::CreateChild(policy));
+                let task = Task::CreateChild(Arc::clone(&policy));
+                if !cx.enqueue(task) {
+                    not_created(cx, &policy);
+                }
                 go_on(cx, state)
             }
             _ => {
@@ -548,8 +553,9 @@ fn order(cx: &mut Cx<'_, '_>, state: State, request: Request) -> State {
     }
 }
 
-/// The IKE SA is about to end: who wants another Child SA gets to know that.
-fn not_created(cx: &mut Cx<'_, '_>, policy: &ChildPolicy) {
+/// Who wants another Child SA gets to know that there will be none: the IKE SA is about to end,
+/// or has too much to do.
+pub(crate) fn not_created(cx: &mut Cx<'_, '_>, policy: &ChildPolicy) {
     let (child, connection) = (cx.env.serials.next_serial(), policy.connection);
     cx.out.push(Output::Child(ChildEvent::Started { child, connection }));
     let (reason, replaced_by) = (DownReason::IkeEnded, None);

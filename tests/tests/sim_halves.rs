@@ -232,3 +232,28 @@ fn an_ike_sa_that_is_rekeyed_while_the_kernel_changes_over_answers_the_delete() 
     assert!(matches!(&said[..], [payloads] if payloads.len() == 1), "{said:?}");
     assert_eq!(stage.held(), [NEW], "{}", stage.sim.story());
 }
+
+/// West cannot install what east has answered, deletes that, and keeps what it has.
+#[test]
+fn a_child_sa_whose_replacement_the_peer_deletes_lives_on_and_is_rekeyed_later() {
+    let mut crossing = Crossing::established(Sim::calm(43));
+    let old = [crossing.child(0), crossing.child(1)];
+    let deadlines = |crossing: &Crossing| {
+        let ike = crossing.peers[1].established()[0];
+        crossing.peers[1].sas[&ike].summary().children[0].deadlines.clone()
+    };
+    let before = deadlines(&crossing);
+    crossing.order(0, Request::RekeyChild(old[0]));
+    crossing.peers[0].kernel.refuse_installs = 1;
+    crossing.wait(Duration::from_secs(200));
+    let kept = [crossing.peers[0].children(), crossing.peers[1].children()];
+    assert_eq!(kept, [[old[0]], [old[1]]], "{}", crossing.story());
+    assert_eq!(deadlines(&crossing), before, "{}", crossing.story());
+    crossing.assert_agree(1, 1);
+    let child = crossing.child(0);
+    crossing.order(0, Request::RekeyChild(child));
+    crossing.wait(Duration::from_secs(20));
+    assert_ne!(crossing.peers[1].children(), [old[1]], "{}", crossing.story());
+    crossing.assert_agree(1, 1);
+    assert!(crossing.lost.is_empty(), "{:?}", crossing.lost);
+}

@@ -13,7 +13,7 @@
 use pluto_connections::proposal::IkeProposals;
 use pluto_states::Request;
 use pluto_tests::peer::selectors;
-use pluto_tests::stage::{Stage, notifies, notify, wire};
+use pluto_tests::stage::{Stage, deletes, notifies, notify, wire};
 use pluto_wire::Header;
 use pluto_wire::numbers::{ExchangeType, KeId, NotifyType, PayloadType, ProtocolId, TransformType};
 use pluto_wire::v2::{KePayload, Notify, Payload, SaPayload, UnknownPayload};
@@ -374,4 +374,42 @@ fn d2_a_request_for_a_child_that_cannot_be_is_refused_and_the_old_one_stands() {
         );
         only_the_old_one_stands(&stage, &case);
     }
+}
+
+/// RFC 7296, 2.21.3: who answers like this may have ended the IKE SA without a Delete.
+#[test]
+fn a_peer_that_answers_as_if_the_ike_sa_were_over_is_asked_whether_it_lives() {
+    for (fatal, asks) in [
+        (NotifyType::INVALID_SYNTAX, 1),
+        (NotifyType::AUTHENTICATION_FAILED, 1),
+        (NotifyType::NO_PROPOSAL_CHOSEN, 0),
+    ] {
+        let (mut stage, id, ..) = child_rekeying();
+        let next = answered(&mut stage, id, &[notify(fatal, &[])]);
+        let empty = next.iter().filter(|(_, payloads)| payloads.is_empty()).count();
+        assert_eq!(empty, asks, "{fatal} {}", stage.sim.story());
+        let (mut stage, id, _) = ike_rekeying();
+        let next = answered(&mut stage, id, &[notify(fatal, &[])]);
+        let empty = next.iter().filter(|(_, payloads)| payloads.is_empty()).count();
+        assert_eq!(empty, asks, "{fatal} {}", stage.sim.story());
+    }
+}
+
+/// East is put off, and the peer makes the same meanwhile.
+#[test]
+fn what_the_peer_has_put_off_and_then_made_is_not_asked_for_again() {
+    let mut stage = Stage::without_pfs(35, |_| {});
+    let delete = stage.puppet.seal(ExchangeType::INFORMATIONAL, false, 2, &[deletes(OLD)]);
+    stage.say(delete);
+    let policy = std::sync::Arc::new(stage.sim.peers[1].child.clone());
+    let (header, _) = ordered(&mut stage, Request::CreateChild(policy));
+    let put_off = [notify(NotifyType::TEMPORARY_FAILURE, &[])];
+    assert!(answered(&mut stage, header.message_id.0, &put_off).is_empty());
+    let made = stage.child_of(NEW, 7);
+    assert_eq!(stage.ask(CHILD, 3, &made).len(), 1, "{}", stage.sim.story());
+    let before = stage.sim.net.log.len();
+    stage.sim.run_for(Duration::from_secs(60));
+    let asked: Vec<_> = asked(&stage, before).into_iter().map(|(header, _)| header).collect();
+    assert!(asked.is_empty(), "{asked:?} {}", stage.sim.story());
+    assert_eq!(stage.held(), [NEW], "{}", stage.sim.story());
 }

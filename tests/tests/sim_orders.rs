@@ -98,3 +98,28 @@ fn an_ike_sa_that_the_peer_has_rekeyed_is_not_rekeyed_again() {
         }
     }
 }
+
+/// The kernel does not answer for the first; the second has not even been asked for.
+#[test]
+fn one_order_that_stalls_leaves_the_next_its_own_time() {
+    let mut crossing = Crossing::established(Sim::calm(61));
+    let (child, ike) = (crossing.child(0), crossing.ike(0));
+    let policy = std::sync::Arc::new(crossing.peers[0].child.clone());
+    crossing.slow = true;
+    crossing.order(0, Request::RekeyChild(child));
+    crossing.order(0, Request::CreateChild(policy));
+    crossing.answers[0].clear();
+    let stalls = |crossing: &Crossing| {
+        let log = &crossing.peers[0].log;
+        log.iter().filter(|line| line.contains("not installed: kernel: no answer")).count()
+    };
+    crossing.now = crossing.now.after(Duration::from_secs(31));
+    for _ in 0..3 {
+        crossing.wake(0, ike);
+    }
+    assert_eq!(stalls(&crossing), 1, "{}", crossing.story());
+    crossing.slow = false;
+    crossing.wait(Duration::from_secs(20));
+    assert_eq!(crossing.peers[0].children().len(), 2, "{}", crossing.story());
+    assert_eq!(stalls(&crossing), 1, "{}", crossing.story());
+}

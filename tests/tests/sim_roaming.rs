@@ -8,6 +8,7 @@
     reason = "a test that misses what it looks for fails"
 )]
 
+use pluto_connections::IpsecMode;
 use pluto_states::{Input, KernelResult, Request};
 use pluto_tests::net::Nat;
 use pluto_tests::peer::Report;
@@ -110,6 +111,28 @@ fn a_new_mapping_by_port_only_is_followed_in_both_families() {
         assert_eq!(moves(&sim), 2);
         assert!(sim.is_up() && sim.peers[0].lost().is_empty(), "{}", sim.story());
     }
+}
+
+/// A translator's new port changes nothing of what transport mode protects.
+#[test]
+fn transport_mode_follows_a_new_port_and_no_new_address() {
+    let mut sim = Sim::calm(21);
+    for peer in &mut sim.peers {
+        peer.child.mode = IpsecMode::Transport;
+    }
+    sim.net.nats.push(Nat { inside: WEST, outside: OUTSIDE, shift: 10_000 });
+    sim.initiate();
+    sim.settle();
+    let child = sim.peers[1].children();
+    assert_eq!(child.len(), 1, "{}", sim.story());
+    remap(&mut sim, OUTSIDE, 20_000);
+    check(&mut sim, 0);
+    assert_eq!(tunnel_to(&sim, 1), (OUTSIDE, 24_500).into(), "{}", sim.story());
+    assert_eq!(sim.peers[1].children(), child, "{}", sim.story());
+    remap(&mut sim, ELSEWHERE, 20_000);
+    check(&mut sim, 0);
+    sim.run_for(Duration::from_secs(1));
+    assert!(sim.peers[1].children().is_empty(), "{}", sim.story());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! CREATE_CHILD_SA for a Child SA, as who begins it: a new one, or one that replaces another.
 
 use super::{
-    Nonces, Ours, first_error, ke_payload, nonce, out_of_patience, pfs, put_off, suggested,
+    Nonces, Ours, doubt, first_error, ke_payload, nonce, out_of_patience, pfs, put_off, suggested,
     try_again,
 };
 use crate::child_sa::{Child, ChildState};
@@ -493,6 +493,7 @@ impl ChildExchange {
             }
             return established.go_on(cx);
         }
+        doubt(cx, notify_type);
         let why = refused::child(notify, &self.policy, Some(&self.methods));
         let told = why.clone();
         tell(cx, self.child, StoryEvent::ChildRejectedByPeer { exchange, why: told });

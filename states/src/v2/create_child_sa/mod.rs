@@ -20,7 +20,7 @@ use super::mobike::Sent;
 use super::rekey_ike::initiator::IkeExchange;
 use super::rekey_ike::responder::IkeAnswer;
 use super::state::State;
-use crate::common::{Cue, Cx};
+use crate::common::{Cue, Cx, Task};
 use crate::nat::Path;
 use crate::{AskId, AskResult, ChildSpi, JobId, JobResult, KernelResult, StoryEvent};
 use initiator::ChildExchange;
@@ -104,6 +104,14 @@ pub(crate) fn out_of_patience(cx: &Cx<'_, '_>) -> bool {
     cx.sa
         .put_off
         .is_some_and(|(since, last)| now.since(since) > PATIENCE && now.since(last) < SAME_TROUBLE)
+}
+
+/// A peer that answers like this may have ended the IKE SA without a Delete (RFC 7296, 2.21.3):
+/// it is asked whether it lives.
+pub(crate) fn doubt(cx: &mut Cx<'_, '_>, answer: NotifyType) {
+    if matches!(answer, NotifyType::INVALID_SYNTAX | NotifyType::AUTHENTICATION_FAILED) {
+        cx.enqueue(Task::Liveness);
+    }
 }
 
 /// When a failed rekeying is tried again, given when the SA ends: half way there, and not at

@@ -1,6 +1,6 @@
 //! CREATE_CHILD_SA for a Child SA, as who answers.
 
-use super::{Nonces, Ours, Theirs, ke_payload, nonce, pfs};
+use super::{Nonces, Ours, Theirs, ke_payload, nonce, pfs, try_again};
 use crate::child_sa::ChildState;
 use crate::common::{Cx, MAX_CHILDREN};
 use crate::nat::Path;
@@ -152,6 +152,11 @@ fn replaced(
     match established.ours.take() {
         Some(Ours::Child(ours)) if ours.is_replacing(old.serial) && ours.is_unsent() => {
             ours.withdraw(cx);
+            // Should the peer's come to nothing, ours is begun once more.
+            let now = cx.now();
+            if let Some(old) = cx.sa.child_mut(old.serial) {
+                old.life.rekey = try_again(now, old.life.end);
+            }
         }
         ours => established.ours = ours,
     }

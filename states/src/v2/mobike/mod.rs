@@ -297,8 +297,10 @@ pub(crate) fn children_follow(cx: &mut Cx<'_, '_>) {
             back.extend(suspended.then(|| Box::new(ChildUp::clone(up))));
             return;
         }
-        // In transport mode the addresses are what is protected (RFC 4555, 1.1).
-        if up.mode == IpsecMode::Transport {
+        // In transport mode the addresses are what is protected (RFC 4555, 1.1); ports are not.
+        let ends = |local: SocketAddr, remote: SocketAddr| (local.ip(), remote.ip());
+        let moves_on = ends(up.local, up.remote) != ends(local, remote);
+        if up.mode == IpsecMode::Transport && (moves_on || up.encapsulated != encapsulated) {
             stay.push(child.serial);
             return;
         }

@@ -4,7 +4,7 @@ use super::Candidate;
 use crate::common::{Cx, Task};
 use crate::ike_sa::fresh_spi;
 use crate::v2::create_child_sa::{
-    Nonces, Ours, first_error, out_of_patience, put_off, suggested, try_again,
+    Nonces, Ours, doubt, first_error, out_of_patience, put_off, suggested, try_again,
 };
 use crate::v2::established::{Established, delete_ike, end_with};
 use crate::v2::ike_sa_init::{OUR_NONCE_LEN, Offer};
@@ -296,6 +296,7 @@ impl IkeExchange {
             self.make_key(&mut established, cx, method);
             return established.go_on(cx);
         }
+        doubt(cx, notify_type);
         let why = refused::ike(notify, &cx.sa.policy);
         let why = format!("the peer has refused it with {why}");
         cx.story_of(self.serial, StoryEvent::IkeRekeyFailed { why: why.clone() });
