@@ -17,7 +17,9 @@ use pluto_messages::{
     SetPolicies, StopSending,
 };
 use pluto_states::{ChildInstall, Instant, KernelFault};
+use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -36,6 +38,7 @@ pub struct KernelActor {
     /// Replaced Child SAs in the order in which they go, and when. One timer serves them all:
     /// each that a context has is looked at with every message.
     replaced: VecDeque<(Instant, u64)>,
+    mappings: Mappings,
 }
 
 impl KernelActor {
@@ -49,7 +52,21 @@ impl KernelActor {
         escalate: Option<Recipient<Escalated>>,
     ) -> Self {
         let service = Service::new("kernel", factory, log, escalate);
-        Self { service, events, tell, clock: Clock::default(), replaced: VecDeque::new() }
+        let (clock, replaced, mappings) = (Clock::default(), VecDeque::new(), Mappings::default());
+        Self { service, events, tell, clock, replaced, mappings }
+    }
+
+    /// Tells what was read; where something was lost, what can be found out of it, too.
+    fn pass_on(&mut self, told: Vec<KernelEvent>) {
+        let lost = told.contains(&KernelEvent::Lost);
+        let missed = lost.then(|| self.service.call(|core| core.missed_expiries()));
+        let missed = missed.and_then(|answer| answer.ok()?.ok()).unwrap_or_default();
+        let now = self.clock.now();
+        for event in told.into_iter().chain(missed) {
+            if self.mappings.is_news(&event, now) {
+                self.tell.do_send(KernelTells(event));
+            }
+        }
     }
 
     /// Removes the replaced Child SAs whose time has come, and waits for the next.
@@ -83,6 +100,34 @@ impl Actor for KernelActor {
     }
 }
 
+/// How long it is no news that a Child SA's packets come from where they came from before.
+const MAPPING_SETTLES: Duration = Duration::from_secs(3);
+
+/// Where packets of Child SAs come from. Linux before 5.17 tells it with each of them, until the
+/// SA has moved.
+#[derive(Debug, Default)]
+struct Mappings {
+    told: FxHashMap<Option<u64>, (SocketAddr, Instant)>,
+    swept: Instant,
+}
+
+impl Mappings {
+    fn is_news(&mut self, event: &KernelEvent, now: Instant) -> bool {
+        let KernelEvent::Mapping { child, remote } = event else { return true };
+        let fresh = |at: Instant| now.since(at) < MAPPING_SETTLES;
+        if !fresh(self.swept) {
+            self.told.retain(|_, (_, at)| fresh(*at));
+            self.swept = now;
+        }
+        let last = self.told.get(child);
+        let known = last.is_some_and(|(last, at)| last == remote && fresh(*at));
+        if !known {
+            self.told.insert(*child, (*remote, now));
+        }
+        !known
+    }
+}
+
 /// Where news come from that nobody has asked for.
 #[derive(Debug)]
 pub struct Sources {
@@ -113,9 +158,7 @@ impl ActorFuture<KernelActor> for EspEventReader {
             let Ok(mut ready) = ready else { return Poll::Ready(()) };
             // Taking them leaves the descriptor unreadable: the reactor tells of the next.
             ready.clear_ready();
-            for event in ready.get_inner_mut().0.take() {
-                actor.tell.do_send(KernelTells(event));
-            }
+            actor.pass_on(ready.get_inner_mut().0.take());
         }
     }
 }
@@ -145,13 +188,12 @@ impl ActorFuture<KernelActor> for EventReader {
                 .unwrap_or_default();
             if told.is_empty() {
                 ready.clear_ready();
+                continue;
             }
-            let lost = told.contains(&KernelEvent::Lost);
-            let missed = lost.then(|| actor.service.call(|core| core.missed_expiries()));
-            let missed = missed.and_then(|answer| answer.ok()?.ok()).unwrap_or_default();
-            for event in told.into_iter().chain(missed) {
-                actor.tell.do_send(KernelTells(event));
-            }
+            actor.pass_on(told);
+            // There may be more of it: others have their turn before.
+            task.waker().wake_by_ref();
+            return Poll::Pending;
         }
     }
 }
@@ -189,6 +231,9 @@ impl Handler<RemoveReplacedSaPair> for KernelActor {
     type Result = ();
 
     fn handle(&mut self, msg: RemoveReplacedSaPair, ctx: &mut Self::Context) {
+        // Should what has replaced it go within this time, the connection's word counts at once:
+        // the peer does not know this one any more.
+        let _ = self.service.call(|core| core.stop_sending(msg.0));
         self.replaced.push_back((self.clock.now().after(REPLACED_LINGERS), msg.0));
         if self.replaced.len() == 1 {
             ctx.run_later(REPLACED_LINGERS, Self::remove_replaced);
@@ -277,11 +322,15 @@ impl Handler<FlushKernel> for KernelActor {
 }
 
 fn inverse(change: &pluto_kernel::RouteChange) -> Option<pluto_kernel::RouteChange> {
-    use pluto_kernel::RouteChange::{Add, AddAddress, Remove, RemoveAddress};
+    use pluto_kernel::RouteChange::{
+        Add, AddAddress, HandOver, KeepAddress, Remove, RemoveAddress, Replace,
+    };
     match change.clone() {
         Add(route) => Some(Remove(route)),
+        Replace { was, by } => Some(Replace { was: by, by: was }),
+        HandOver { from, to } => Some(Replace { was: to, by: from }),
         AddAddress { address, interface } => Some(RemoveAddress { address, interface }),
-        Remove(_) | RemoveAddress { .. } => None,
+        Remove(_) | KeepAddress { .. } | RemoveAddress { .. } => None,
     }
 }
 
@@ -371,3 +420,131 @@ fn computed_priority(local: &Traffic, remote: &Traffic) -> u32 {
 #[cfg(test)]
 #[path = "kernel_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod news {
+    use super::{Backend, KernelActor, MAPPING_SETTLES, Mappings};
+    use crate::log::Log;
+    use crate::watch;
+    use actix::{Actor, Context, Handler};
+    use pluto_crypto::Secret;
+    use pluto_kernel::fake::FakeKernel;
+    use pluto_kernel::{Kernel, KernelEvent, SaKeys, SaPairSpec, SpiRequest};
+    use pluto_messages::{KernelTells, Who};
+    use pluto_states::Instant;
+    use pluto_wire::numbers::{EncrId, IntegId, ProtocolId};
+    use std::cell::RefCell;
+    use std::net::{IpAddr, SocketAddr};
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    /// Whom the kernel tells.
+    #[derive(Clone, Default)]
+    struct Ear(Rc<RefCell<Vec<KernelEvent>>>);
+
+    impl Actor for Ear {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<KernelTells> for Ear {
+        type Result = ();
+        fn handle(&mut self, msg: KernelTells, _: &mut Self::Context) {
+            self.0.borrow_mut().push(msg.0);
+        }
+    }
+
+    const LOCAL: [u8; 4] = [192, 0, 2, 1];
+    const REMOTE: [u8; 4] = [192, 0, 2, 2];
+
+    /// With one Child SA, of which the outbound SA has gone.
+    fn kernel_with_an_end() -> FakeKernel {
+        let mut kernel = FakeKernel::new();
+        let protocol = ProtocolId::ESP;
+        let (local, remote) = (IpAddr::from(LOCAL), IpAddr::from(REMOTE));
+        let request = SpiRequest { child: 2, protocol, remote, local, reqid: 1 };
+        let spi_in = kernel.allocate_spi(&request).expect("an SPI");
+        let keys = SaKeys {
+            encr: EncrId::AES_GCM_16,
+            encr_bits: 128,
+            encr_key: Secret::new(vec![7; 20]),
+            integ: IntegId::NONE,
+            integ_key: Secret::default(),
+        };
+        let spec = SaPairSpec {
+            child: 2,
+            connection: 1,
+            protocol,
+            transport: false,
+            local: SocketAddr::from((LOCAL, 500)),
+            remote: SocketAddr::from((REMOTE, 500)),
+            encapsulated: false,
+            spi_in,
+            spi_out: 0xabcd,
+            keys_in: keys.clone(),
+            keys_out: keys,
+            esn: true,
+            replay_window: 32,
+            reqid: 1,
+            traffic: Vec::new(),
+            bytes: (u64::MAX, u64::MAX),
+            packets: (u64::MAX, u64::MAX),
+            mark_in: None,
+            mark_out: None,
+            if_id: 0,
+            tfc: 0,
+            decap_dscp: false,
+            no_encap_dscp: false,
+            nopmtudisc: false,
+        };
+        kernel.install(&spec).expect("the SAs");
+        kernel.tables().expire(remote, 0xabcd);
+        kernel
+    }
+
+    /// Whoever it is that reads: the embedded data plane's events can be lost, too.
+    #[test]
+    fn where_news_are_lost_the_ends_of_sas_are_looked_for() {
+        let system = actix::System::with_tokio_rt(|| {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.enable_all().start_paused(true).build().expect("a runtime")
+        });
+        system.block_on(async {
+            let mut kernel = Some(kernel_with_an_end());
+            let factory = Box::new(move |_| Box::new(kernel.take().expect("the first")) as Backend);
+            let ear = Ear::default();
+            let heard = Rc::clone(&ear.0);
+            let tell = watch::spawn(Who::Service, |_| ear, |_| {}).addr.recipient();
+            let mut actor = KernelActor::new(factory, None, tell, Log::discard(), None);
+            actor.pass_on(vec![KernelEvent::RoutesChanged]);
+            actor.pass_on(vec![KernelEvent::Lost]);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let destination = IpAddr::from(REMOTE);
+            let end = KernelEvent::Expire { spi: 0xabcd, destination, child: Some(2), hard: true };
+            let told = [KernelEvent::RoutesChanged, KernelEvent::Lost, end];
+            assert_eq!(*heard.borrow(), told);
+        });
+    }
+
+    #[test]
+    fn a_place_is_news_once_in_a_while_and_another_one_at_once() {
+        let mut mappings = Mappings::default();
+        let at = |millis| Instant(Duration::from_millis(millis));
+        let from = |child, port| KernelEvent::Mapping {
+            child: Some(child),
+            remote: SocketAddr::from((REMOTE, port)),
+        };
+        assert!(mappings.is_news(&from(1, 7), at(0)) && mappings.is_news(&from(2, 7), at(0)));
+        assert!(!mappings.is_news(&from(1, 7), at(2_999)));
+        assert!(
+            mappings.is_news(&from(1, 8), at(2_999)) && mappings.is_news(&from(1, 7), at(2_999))
+        );
+        assert!(mappings.is_news(&from(2, 7), at(3_000)), "the IKE SA may not have minded");
+        assert!(!mappings.is_news(&from(1, 7), at(3_001)));
+        assert!(mappings.is_news(&from(1, 7), Instant(2 * MAPPING_SETTLES)));
+        assert!(mappings.is_news(&from(3, 7), Instant(9 * MAPPING_SETTLES)));
+        assert_eq!(mappings.told.len(), 1, "what is old is forgotten");
+        for _ in 0..2 {
+            assert!(mappings.is_news(&KernelEvent::RoutesChanged, at(0)));
+        }
+    }
+}

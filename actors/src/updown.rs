@@ -259,6 +259,9 @@ async fn native(
             Err(no_interface) => return done(Outcome::NotRun(no_interface.to_string())),
         }
     } else {
+        if verb == Verb::Up {
+            again(&kernel, &routes, facts.connection).await;
+        }
         return done(Outcome::Success);
     };
     if change.work.is_empty() {
@@ -275,6 +278,16 @@ async fn native(
             done(Outcome::NotRun(fault.0))
         }
     }
+}
+
+/// Adds what route has added once more, where the system may have dropped it since, with an
+/// interface. A tunnel that stands is not given up for it.
+async fn again(kernel: &Addr<KernelActor>, routes: &Routes, connection: u64) {
+    let work = routes.borrow().again(connection);
+    // One by one, lest one that is refused takes the others with it, and all before anybody else
+    // changes the book.
+    let sent = work.iter().map(|work| kernel.send(ChangeRoutes(vec![route_change(work)])));
+    join_all(sent).await;
 }
 
 /// How the peer and its traffic are reached now. That something is unreachable is part of
@@ -315,6 +328,9 @@ fn route_change(work: &Work) -> RouteChange {
     match work.clone() {
         Work::AddRoute(added) => RouteChange::Add(route(added)),
         Work::RemoveRoute(removed) => RouteChange::Remove(route(removed)),
+        Work::ReplaceRoute { was, by } => RouteChange::Replace { was: route(was), by: route(by) },
+        Work::HandOver { from, to } => RouteChange::HandOver { from: route(from), to: route(to) },
+        Work::KeepAddress { address, interface } => RouteChange::KeepAddress { address, interface },
         Work::AddAddress { address, interface } => RouteChange::AddAddress { address, interface },
         Work::RemoveAddress { address, interface } => {
             RouteChange::RemoveAddress { address, interface }
@@ -342,3 +358,79 @@ fn done(outcome: Outcome) -> UpdownDone {
 #[cfg(test)]
 #[path = "updown_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod returning {
+    use super::{KernelActor, Means, RunUpdown, UpdownActor, Verb};
+    use crate::log::Log;
+    use crate::watch;
+    use actix::{Actor, Context, Handler};
+    use pluto_kernel::InterfaceAddress;
+    use pluto_kernel::fake::FakeKernel;
+    use pluto_messages::{KernelTells, Who};
+    use pluto_updown::{Facts, Outcome};
+    use std::net::IpAddr;
+    use std::time::Duration;
+
+    /// Whom the kernel tells what nobody wants to know here.
+    struct Deaf;
+
+    impl Actor for Deaf {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<KernelTells> for Deaf {
+        type Result = ();
+        fn handle(&mut self, _: KernelTells, _: &mut Self::Context) {}
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn what_has_gone_with_an_interface_comes_back_with_the_next_verb() {
+        actix::System::new().block_on(async {
+            let kernel = FakeKernel::new();
+            let tables = kernel.tables();
+            let mut kernel = Some(kernel);
+            let factory = Box::new(move |_| {
+                Box::new(kernel.take().expect("the first")) as crate::kernel::Backend
+            });
+            let deaf = watch::spawn(Who::Service, |_| Deaf, |_| {}).addr.recipient();
+            let kernel = KernelActor::new(factory, None, deaf, Log::discard(), None);
+            let kernel = watch::spawn(Who::Service, |_| kernel, |_| {}).addr;
+            let updown = UpdownActor::new(kernel, Log::discard(), Duration::from_secs(30));
+            let updown = watch::spawn(Who::Service, |_| updown, |_| {}).addr;
+            for source_ip in [Some(ip("10.1.0.1")), None] {
+                let facts = Facts {
+                    connection: 1,
+                    me: Some(ip("192.0.2.1")),
+                    peer: Some(ip("192.0.2.2")),
+                    interface: Some("eth0".into()),
+                    my_client: vec![(ip("10.1.0.0"), 24)],
+                    peer_client: vec![(ip("10.2.0.0"), 24)],
+                    source_ip,
+                    metric: 7,
+                    ..Facts::default()
+                };
+                for verb in [Verb::Route, Verb::Up, Verb::Route] {
+                    let (interface, address) = ("eth0".to_owned(), ip("192.0.2.1"));
+                    tables.lose_interface("eth0");
+                    tables.set_addresses(vec![InterfaceAddress { interface, address }]);
+                    let facts = Box::new(facts.clone());
+                    let run = RunUpdown { verb, means: Means::Native, facts };
+                    let done = updown.send(run).await.expect("the service").expect("no fault");
+                    assert_eq!(done.outcome, Outcome::Success, "{verb}");
+                    assert_eq!(tables.routes().len(), 1, "{verb}");
+                    let sources = usize::from(source_ip.is_some());
+                    assert_eq!(tables.source_addresses().len(), sources, "{verb}");
+                }
+                let (verb, facts) = (Verb::Unroute, Box::new(facts));
+                let run = RunUpdown { verb, means: Means::Native, facts };
+                updown.send(run).await.expect("the service").expect("no fault");
+                assert!(tables.is_empty());
+            }
+        });
+    }
+}

@@ -7,17 +7,27 @@
 //! The outbound policy of a tunnel names the SA of that Child SA which has begun to send last.
 //! When that one stops, the one before it sends. (A policy that names none leaves the choice to
 //! the kernel, and Linux tells the age of SAs by whole seconds.)
+//!
+//! A connection hears of its Child SAs a moment after they have been installed. What it wishes
+//! meanwhile was meant for a connection without one: it waits until none needs the claim.
 
 use crate::{PolicyChange, PolicyKey, PolicyShape, PolicyUse, Template};
 use rustc_hash::FxHashMap;
 
-/// A Child SA that sends by a policy.
+/// A Child SA that needs the policies of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sender {
+pub(crate) struct User {
     /// Its serial number.
     pub(crate) child: u64,
-    /// With its SPI.
-    pub(crate) template: Template,
+    /// With its SPI; none while it only receives.
+    pub(crate) sends: Option<Template>,
+}
+
+/// What a connection has wished while Child SAs that it did not know of needed its claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Wish {
+    Shape(PolicyShape),
+    Nothing,
 }
 
 /// What one connection wants for some traffic.
@@ -25,41 +35,81 @@ pub(crate) struct Sender {
 pub(crate) struct Claim {
     /// Serial number of the connection.
     connection: u64,
-    /// What is installed while nobody sends.
+    /// What is installed while nobody sends. A tunnel while there are users.
     shape: PolicyShape,
-    /// Who sends: the last one.
-    senders: Vec<Sender>,
+    /// Who needs it: of those that send the last one does.
+    users: Vec<User>,
+    /// For when there are no users any more; there is seldom one.
+    wish: Option<Box<Wish>>,
 }
 
 impl Claim {
     fn effective(&self) -> PolicyShape {
-        match (self.shape.does, self.senders.last()) {
-            (PolicyUse::Tunnel(_), Some(last)) => {
-                PolicyShape { does: PolicyUse::Tunnel(last.template), ..self.shape }
+        let sends = self.users.iter().rev().find_map(|user| user.sends);
+        match (self.shape.does, sends) {
+            (PolicyUse::Tunnel(_), Some(template)) => {
+                PolicyShape { does: PolicyUse::Tunnel(template), ..self.shape }
             }
             _ => self.shape,
         }
     }
 
-    /// Whether this Child SA sends, or would if no other did.
-    pub(crate) fn has_sender(&self, child: u64) -> bool {
-        self.senders.iter().any(|sender| sender.child == child)
+    /// Whether this Child SA needs it.
+    pub(crate) fn has_user(&self, child: u64) -> bool {
+        self.users.iter().any(|user| user.child == child)
     }
 
-    /// Only a tunnel's senders stay when it is another tunnel's.
+    /// The connection wishes this.
     fn set(&mut self, shape: PolicyShape) {
-        let both = [self.shape, shape].iter().all(|it| matches!(it.does, PolicyUse::Tunnel(_)));
-        if !both {
-            self.senders = Vec::new();
+        if self.users.is_empty() || matches!(shape.does, PolicyUse::Tunnel(_)) {
+            (self.shape, self.wish) = (shape, None);
+        } else {
+            self.wish = Some(Box::new(Wish::Shape(shape)));
+        }
+    }
+
+    /// A Child SA needs it, or begins to send.
+    fn add(&mut self, shape: PolicyShape, user: User) {
+        if !self.has_user(user.child) {
+            // It is newer than what the connection has wished.
+            self.wish = None;
         }
         self.shape = shape;
+        self.users.retain(|had| had.child != user.child);
+        // There is seldom another one.
+        self.users.reserve_exact(1);
+        self.users.push(user);
     }
 
-    fn add(&mut self, sender: Sender) {
-        self.senders.retain(|had| had.child != sender.child);
-        // There is seldom another one.
-        self.senders.reserve_exact(1);
-        self.senders.push(sender);
+    /// The connection wishes nothing. Whether the claim stays.
+    fn give_up(&mut self) -> bool {
+        let needed = !self.users.is_empty();
+        if needed {
+            self.wish = Some(Box::new(Wish::Nothing));
+        }
+        needed
+    }
+
+    /// A Child SA does not need it any more; `for_another`, only where another one sends.
+    /// Whether the claim stays: without a wish it does, so that nothing goes in clear until the
+    /// connection has made up its mind.
+    fn leave(&mut self, child: u64, for_another: bool) -> bool {
+        let other = |user: &User| user.child != child && user.sends.is_some();
+        if !self.has_user(child) || for_another && !self.users.iter().any(other) {
+            return true;
+        }
+        self.users.retain(|user| user.child != child);
+        if !self.users.is_empty() {
+            return true;
+        }
+        match self.wish.take().map(|wish| *wish) {
+            None => true,
+            Some(Wish::Shape(shape)) => {
+                self.shape = shape;
+                true
+            }
+            Some(Wish::Nothing) => false,
+        }
     }
 }
 
@@ -90,24 +140,24 @@ impl Claims {
     }
 
     /// Writes a claim down in place of what the connection has claimed, where it has none as
-    /// the newest; `sender` begins to send.
+    /// the newest: its own, or that of a Child SA.
     pub(crate) fn claim(
         &mut self,
         connection: u64,
         key: PolicyKey,
         shape: PolicyShape,
-        sender: Option<Sender>,
+        user: Option<User>,
     ) -> PolicyChange {
         self.change(key, |claims| {
             let known = claims.iter().position(|claim| claim.connection == connection);
             let at = known.unwrap_or_else(|| {
-                claims.push(Claim { connection, shape, senders: Vec::new() });
+                claims.push(Claim { connection, shape, users: Vec::new(), wish: None });
                 claims.len().saturating_sub(1)
             });
             let Some(claim) = claims.get_mut(at) else { return };
-            claim.set(shape);
-            if let Some(sender) = sender {
-                claim.add(sender);
+            match user {
+                Some(user) => claim.add(shape, user),
+                None => claim.set(shape),
             }
         })
     }
@@ -122,21 +172,41 @@ impl Claims {
         })
     }
 
-    /// Strikes a connection's claim out.
+    /// Strikes a connection's claim out, when no Child SA needs it any more.
     pub(crate) fn release(&mut self, connection: u64, key: PolicyKey) -> PolicyChange {
-        self.change(key, |claims| claims.retain(|claim| claim.connection != connection))
-    }
-
-    /// A Child SA sends no more; or, `for_another`, only where another one does.
-    pub(crate) fn stop(&mut self, child: u64, key: PolicyKey, for_another: bool) -> PolicyChange {
         self.change(key, |claims| {
-            for claim in claims.iter_mut().filter(|it| !for_another || it.senders.len() > 1) {
-                claim.senders.retain(|sender| sender.child != child);
-            }
+            claims.retain_mut(|claim| claim.connection != connection || claim.give_up());
         })
     }
 
-    /// Changes the templates of a Child SA, and that of its connection while none sends.
+    /// Strikes a connection's claim out, whoever needs it.
+    pub(crate) fn remove(&mut self, connection: u64, key: PolicyKey) -> PolicyChange {
+        self.change(key, |claims| claims.retain(|claim| claim.connection != connection))
+    }
+
+    /// A Child SA needs a policy no more, and sends no more by it; or, `for_another`, only where
+    /// another one does. With it, the connections whose claims have gone.
+    pub(crate) fn stop(
+        &mut self,
+        child: u64,
+        key: PolicyKey,
+        for_another: bool,
+    ) -> (PolicyChange, Vec<u64>) {
+        let mut gone = Vec::new();
+        let change = self.change(key, |claims| {
+            claims.retain_mut(|claim| {
+                let stays = claim.leave(child, for_another);
+                if !stays {
+                    gone.push(claim.connection);
+                }
+                stays
+            });
+        });
+        (change, gone)
+    }
+
+    /// Changes the templates of a Child SA, and those of its connection: while none sends, and
+    /// when there is none any more.
     pub(crate) fn move_templates(
         &mut self,
         (connection, child): (u64, u64),
@@ -149,8 +219,13 @@ impl Claims {
             if let PolicyUse::Tunnel(template) = claim.shape.does {
                 claim.shape.does = PolicyUse::Tunnel(moved(template));
             }
-            for sender in claim.senders.iter_mut().filter(|sender| sender.child == child) {
-                sender.template = moved(sender.template);
+            if let Some(Wish::Shape(shape)) = claim.wish.as_deref_mut()
+                && let PolicyUse::Trap(template) = shape.does
+            {
+                shape.does = PolicyUse::Trap(moved(template));
+            }
+            for user in claim.users.iter_mut().filter(|user| user.child == child) {
+                user.sends = user.sends.map(&moved);
             }
         })
     }

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 const XFRM_GROUPS: [u32; 3] = [1, 2, 8]; // ACQUIRE, EXPIRE, MAPPING
 const ROUTE_GROUPS: [u32; 5] = [1, 5, 7, 9, 11]; // LINK, then ADDR and ROUTE of IPv4, IPv6
-/// Events given at once, so that a storm does not hold everything else up.
+/// Messages taken at once, so that a storm does not hold everything else up.
 const AT_ONCE: usize = 256;
 /// ACQUIREs come faster than they are answered.
 const BUFFER: i32 = 1 << 20;
@@ -54,22 +54,28 @@ impl Events {
     }
 
     /// Reads what has been told, without waiting; of a storm, a part. Nothing more is there
-    /// when it returns nothing. Changes of addresses and of routes are told once each.
+    /// when it returns nothing. Changes of addresses and of routes are told once each, and where
+    /// a peer has moved to, once for each place.
     pub fn read(&mut self, ledger: &Ledger) -> Vec<KernelEvent> {
         let mut events = Vec::new();
         let mut seen = Seen::default();
-        drain(&self.route, &mut self.buffer, &mut seen.lost, |message| {
+        let lost = drain(&self.route, &mut self.buffer, |message| {
             // The kernel itself has port 0, as has nobody else.
             if message.port == 0 || !self.own.contains(&message.port) {
                 seen.addresses |= ADDRESSES.contains(&message.kind);
                 seen.routes |= ROUTES.contains(&message.kind) && route::matters(message.payload);
             }
-            true
+            seen.addresses || seen.routes
         });
+        // Looking both up again makes up for it; SAs have nothing to do with it.
+        seen.addresses |= lost;
+        seen.routes |= lost;
         if let Some(xfrm) = &self.xfrm {
-            drain(xfrm, &mut self.buffer, &mut seen.lost, |message| {
-                events.extend(event(&message, ledger));
-                events.len() < AT_ONCE
+            seen.lost = drain(xfrm, &mut self.buffer, |message| {
+                if let Some(event) = event(&message, ledger) {
+                    note(&mut events, event);
+                }
+                !events.is_empty()
             });
         }
         events.extend(seen.coalesced());
@@ -80,32 +86,43 @@ impl Events {
 const ADDRESSES: [u16; 4] = [RTM_NEWLINK, RTM_DELLINK, RTM_NEWADDR, RTM_DELADDR];
 const ROUTES: [u16; 2] = [RTM_NEWROUTE, RTM_DELROUTE];
 
-/// Gives all messages to `take` until it has enough.
-fn drain(
-    socket: &Socket,
-    buffer: &mut Vec<u8>,
-    lost: &mut bool,
-    mut take: impl FnMut(Message<'_>) -> bool,
-) {
+/// Gives all messages to `take`, or many when it says that there is something to tell: otherwise
+/// nobody would come back for the rest. True: some were lost.
+fn drain(socket: &Socket, buffer: &mut Vec<u8>, mut take: impl FnMut(Message<'_>) -> bool) -> bool {
+    let (mut lost, mut tells, mut taken) = (false, false, 0_usize);
     loop {
         buffer.clear();
         match socket.recv(buffer, 0) {
             Ok(_) => {}
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                *lost = true;
+                (lost, tells) = (true, true);
                 continue;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => return,
+            Err(_) => return lost,
         }
-        let mut enough = false;
         for message in messages(buffer) {
-            enough |= !take(message);
+            tells |= take(message);
+            taken = taken.saturating_add(1);
         }
-        if enough {
+        if tells && taken >= AT_ONCE {
+            return lost;
+        }
+    }
+}
+
+/// Adds an event. Until an SA has moved, old kernels tell with every packet where it comes from.
+fn note(events: &mut Vec<KernelEvent>, event: KernelEvent) {
+    if let KernelEvent::Mapping { child: moved, .. } = &event {
+        let of_same = |had: &&KernelEvent| match had {
+            KernelEvent::Mapping { child, .. } => child == moved,
+            _ => false,
+        };
+        if events.iter().rev().find(of_same) == Some(&event) {
             return;
         }
     }
+    events.push(event);
 }
 
 /// An event of XFRM.
@@ -163,5 +180,28 @@ impl AsFd for Events {
 impl AsRawFd for Events {
     fn as_raw_fd(&self) -> RawFd {
         self.readable.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_peer_has_moved_to_is_told_once_however_many_packets_come_from_there() {
+        let from = |child, port| KernelEvent::Mapping {
+            child: Some(child),
+            remote: std::net::SocketAddr::from(([198, 51, 100, 7], port)),
+        };
+        let mut events = Vec::new();
+        for event in [from(1, 7), from(1, 7), from(2, 7), from(1, 7), from(1, 8), from(1, 7)] {
+            note(&mut events, event);
+        }
+        // Back again is news.
+        assert_eq!(events, [from(1, 7), from(2, 7), from(1, 8), from(1, 7)]);
+        for _ in 0..2 {
+            note(&mut events, KernelEvent::RoutesChanged);
+        }
+        assert_eq!(events.len(), 6, "everything else is told as often as it comes");
     }
 }

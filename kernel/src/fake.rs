@@ -160,6 +160,14 @@ impl FakeTables {
         self.model().addresses = addresses;
     }
 
+    /// An interface goes, with its routes and addresses.
+    pub fn lose_interface(&self, interface: &str) {
+        let mut model = self.model();
+        model.routes.retain(|had| had.interface != interface);
+        model.source_addresses.retain(|had| had.interface != interface);
+        model.addresses.retain(|had| had.interface != interface);
+    }
+
     /// Makes `destination` unreachable.
     pub fn set_unreachable(&self, destination: IpAddr) {
         self.model().unreachable.push(destination);
@@ -203,6 +211,25 @@ impl Model {
         self.sas.insert(name(&sa), fake);
     }
 
+    fn add_route(&mut self, route: &Route) -> Result<(), KernelError> {
+        let mut ours = self.addresses.iter().chain(&self.source_addresses);
+        if route.source.is_some_and(|source| !ours.any(|had| had.address == source)) {
+            return Err(refused(format!("add a route to {:?}", route.destination), libc::EINVAL));
+        }
+        self.routes.retain(|had| place(had) != place(route));
+        self.routes.push(route.clone());
+        Ok(())
+    }
+
+    /// The source is not looked at.
+    fn remove_route(&mut self, route: &Route) {
+        let any = route.gateway.is_none();
+        self.routes.retain(|had| {
+            let same = place(had) == place(route) && had.interface == route.interface;
+            !(same && (any || had.gateway == route.gateway))
+        });
+    }
+
     fn apply(&mut self, change: &PolicyChange) {
         let gone: Vec<_> = change.removed().collect();
         self.policies.retain(|(had, key, _)| *key != change.key || !gone.contains(had));
@@ -216,6 +243,11 @@ impl Model {
             }
         }
     }
+}
+
+/// By what Linux tells routes apart.
+fn place(route: &Route) -> ((IpAddr, u8), u32) {
+    (route.destination, route.metric)
 }
 
 fn name(sa: &InstalledSa) -> (u8, IpAddr, u32) {
@@ -477,20 +509,26 @@ impl Kernel for FakeKernel {
         let mut model = self.tables.model();
         model.enter("route")?;
         match change {
-            RouteChange::Add(route) => {
-                model.routes.retain(|had| had.destination != route.destination);
-                model.routes.push(route.clone());
+            RouteChange::Add(route) | RouteChange::Replace { by: route, .. } => {
+                model.add_route(route)?;
             }
-            RouteChange::Remove(route) => {
-                model.routes.retain(|had| had.destination != route.destination);
+            RouteChange::Remove(route) => model.remove_route(route),
+            RouteChange::HandOver { from, to } => {
+                if model.add_route(to).is_err() {
+                    model.remove_route(from);
+                }
             }
-            RouteChange::AddAddress { address, interface } => {
+            RouteChange::AddAddress { address, interface }
+            | RouteChange::KeepAddress { address, interface } => {
                 let added = InterfaceAddress { interface: interface.clone(), address: *address };
                 let ours = self.ledger.added_address(*address, interface);
                 if !ours && model.addresses.contains(&added) {
                     return Ok(());
                 }
-                if self.ledger.add_address(*address, interface) {
+                if !ours || matches!(change, RouteChange::AddAddress { .. }) {
+                    self.ledger.add_address(*address, interface);
+                }
+                if !model.source_addresses.contains(&added) {
                     model.source_addresses.push(added);
                 }
             }

@@ -198,12 +198,141 @@ fn who_only_receives_yet_does_not_send_and_sends_when_it_may() {
     assert_eq!(sends(&kernel), [0xa], "nobody else does");
     kernel.install_outbound(&spec(3, 1, second, 0xb)).unwrap();
     assert_eq!(sends(&kernel), [0xb]);
-    // A connection that has gone wants no policies, whoever begins to send.
+    // A connection that has gone wants no policies: they go with its last Child SA.
     let third = kernel.allocate_spi(&request(4)).unwrap();
     kernel.install_inbound(&spec(4, 1, third, 0xc)).unwrap();
     kernel.remove_policies(1).unwrap();
     kernel.install_outbound(&spec(4, 1, third, 0xc)).unwrap();
-    assert_eq!(kernel.tables().policies(), []);
+    assert_eq!(sends(&kernel), [0xc]);
+    [2, 3, 4].iter().for_each(|child| kernel.remove(*child).unwrap());
+    assert!(kernel.tables().is_empty() && kernel.ledger().is_empty());
+}
+
+/// What each policy does, without templates.
+fn done(kernel: &FakeKernel) -> Vec<(Direction, &'static str)> {
+    let word = |does: PolicyUse| match does {
+        PolicyUse::Tunnel(_) => "tunnel",
+        PolicyUse::Trap(_) => "trap",
+        PolicyUse::Block => "block",
+        PolicyUse::Pass => "pass",
+    };
+    kernel.tables().policies().iter().map(|(way, _, shape)| (*way, word(shape.does))).collect()
+}
+
+const TUNNEL: [(Direction, &str); 3] =
+    [(Direction::Out, "tunnel"), (Direction::In, "tunnel"), (Direction::Forward, "tunnel")];
+
+/// The connection has not heard yet of its new Child SA.
+#[test]
+fn what_a_connection_wishes_waits_until_its_child_sa_has_gone() {
+    let wishes = [
+        (Some(PolicyAction::Trap), vec![(Direction::Out, "trap")]),
+        (Some(PolicyAction::Block), vec![(Direction::Out, "block")]),
+        (None, vec![]),
+    ];
+    for (wish, afterwards) in wishes {
+        for sends_at_once in [true, false] {
+            let mut kernel = FakeKernel::new();
+            let spi = kernel.allocate_spi(&request(2)).unwrap();
+            let wanted = spec(2, 1, spi, 0xa);
+            match sends_at_once {
+                true => kernel.install(&wanted).unwrap(),
+                false => kernel.install_inbound(&wanted).unwrap(),
+            }
+            match wish {
+                Some(action) => kernel.set_policies(1, &bare(action, vec![pair(2)])).unwrap(),
+                None => kernel.remove_policies(1).unwrap(),
+            }
+            assert_eq!(done(&kernel), TUNNEL, "{wish:?}");
+            if !sends_at_once {
+                kernel.install_outbound(&wanted).unwrap();
+            }
+            assert_eq!((done(&kernel), sends(&kernel)), (TUNNEL.to_vec(), vec![0xa]), "{wish:?}");
+            // A successor of the core knows it, too.
+            let mut heir = FakeKernel::over(kernel.tables());
+            heir.adopt(kernel.ledger().clone());
+            heir.remove(2).unwrap();
+            assert_eq!(done(&heir), afterwards);
+            assert!(heir.orphans().is_empty());
+            assert_eq!(heir.ledger().connections.contains_key(&1), wish.is_some());
+            heir.flush();
+            assert!(heir.tables().is_empty() && heir.ledger().is_empty());
+        }
+    }
+}
+
+#[test]
+fn the_last_wish_counts_and_a_new_child_sa_is_newer() {
+    let mut kernel = FakeKernel::new();
+    let install = |kernel: &mut FakeKernel, child: u64| {
+        let spi = kernel.allocate_spi(&request(child)).unwrap();
+        let out = 0x9000 + u32::try_from(child).unwrap();
+        kernel.install(&spec(child, 1, spi, out)).unwrap();
+    };
+    install(&mut kernel, 2);
+    kernel.remove_policies(1).unwrap();
+    kernel.set_policies(1, &bare(PolicyAction::Block, vec![pair(2)])).unwrap();
+    install(&mut kernel, 3);
+    kernel.remove(2).unwrap();
+    kernel.remove(3).unwrap();
+    assert_eq!(done(&kernel), TUNNEL, "nothing in clear until the connection says so");
+    install(&mut kernel, 4);
+    kernel.set_policies(1, &bare(PolicyAction::Block, vec![pair(2)])).unwrap();
+    kernel.remove_policies(1).unwrap();
+    kernel.remove(4).unwrap();
+    assert!(kernel.tables().is_empty() && kernel.ledger().is_empty());
+}
+
+#[test]
+fn what_lingers_does_not_hold_its_connections_policies() {
+    let mut kernel = FakeKernel::new();
+    for (child, out) in [(2, 0xa), (3, 0xb)] {
+        let spi = kernel.allocate_spi(&request(child)).unwrap();
+        kernel.install(&spec(child, 1, spi, out)).unwrap();
+    }
+    kernel.stop_sending(2).unwrap();
+    kernel.remove(3).unwrap();
+    assert_eq!(done(&kernel), TUNNEL);
+    kernel.set_policies(1, &bare(PolicyAction::Trap, vec![pair(2)])).unwrap();
+    assert_eq!(done(&kernel), [(Direction::Out, "trap")]);
+    kernel.remove(2).unwrap();
+    assert_eq!(done(&kernel), [(Direction::Out, "trap")]);
+}
+
+#[test]
+fn a_wish_for_other_traffic_is_carried_out_at_once() {
+    let mut kernel = FakeKernel::new();
+    let spi = kernel.allocate_spi(&request(2)).unwrap();
+    kernel.install(&spec(2, 1, spi, 0xa)).unwrap();
+    kernel.set_policies(1, &bare(PolicyAction::Trap, vec![pair(3)])).unwrap();
+    assert_eq!(done(&kernel), [&TUNNEL[..], &[(Direction::Out, "trap")]].concat());
+    kernel.remove(2).unwrap();
+    let policies = kernel.tables().policies();
+    assert_eq!(policies.len(), 1);
+    assert_eq!(policies[0].1.remote, net(3, 24));
+}
+
+#[test]
+fn a_wish_that_is_undone_is_forgotten_and_one_that_is_kept_moves_along() {
+    let (mut ledger, wanted) = (Ledger::default(), spec(2, 1, 0x1000, 0xa));
+    ledger.add_sa(2, child_sas(&wanted).0);
+    ledger.claim_child(&wanted, false);
+    let wish = bare_policies(&bare(PolicyAction::Trap, vec![pair(2)]));
+    let mut undone = ledger.clone();
+    for (change, undo) in undone.replace_claims(1, &wish) {
+        assert!(change.is_empty());
+        undone.undo(1, undo);
+    }
+    assert_eq!(undone.stop_sending(2, false), [], "the tunnel's policies stay");
+    assert_eq!(undone.policies_of(1).len(), 1);
+    ledger.replace_claims(1, &wish);
+    let (local, remote) = ("192.0.2.1:500".parse().unwrap(), "192.0.2.9:500".parse().unwrap());
+    ledger.move_child(&SaMove { child: 2, connection: 1, local, remote, encapsulated: false });
+    let changes = ledger.stop_sending(2, false);
+    let Some(PolicyUse::Trap(trap)) = changes[0].after.map(|shape| shape.does) else {
+        panic!("{changes:?}")
+    };
+    assert_eq!(trap.remote, remote.ip());
 }
 
 #[test]
@@ -239,6 +368,8 @@ fn a_tunnel_replaces_its_trap_and_a_trap_the_tunnel() {
     assert_eq!(tables.policies().len(), 1);
     let spi = kernel.allocate_spi(&request(2)).unwrap();
     kernel.install(&spec(2, 1, spi, 0xa)).unwrap();
+    assert_eq!(tables.policies().len(), 3);
+    kernel.remove(2).unwrap();
     assert_eq!(tables.policies().len(), 3);
     kernel.set_policies(1, &bare(PolicyAction::Trap, vec![pair(2)])).unwrap();
     assert_eq!(tables.policies().len(), 1);
@@ -299,6 +430,62 @@ fn a_source_address_stays_while_it_has_users() {
     kernel.route(&RouteChange::AddAddress { address, interface: "eth0".into() }).unwrap();
     kernel.route(&RouteChange::RemoveAddress { address, interface: "eth0".into() }).unwrap();
     assert_eq!(kernel.addresses().unwrap().len(), 1);
+}
+
+fn route(source: u8, mtu: u32) -> Route {
+    Route {
+        destination: (IpAddr::from([10, 2, 0, 0]), 24),
+        interface: "ppp0".into(),
+        gateway: None,
+        source: Some(IpAddr::from([10, 9, 0, source])),
+        metric: 0,
+        mtu,
+    }
+}
+
+#[test]
+fn a_source_address_comes_back_with_its_interface_and_goes_with_its_last_user() {
+    let mut kernel = FakeKernel::new();
+    let tables = kernel.tables();
+    let (address, interface) = (IpAddr::from([10, 9, 0, 1]), || "ppp0".to_owned());
+    let add = RouteChange::AddAddress { address, interface: interface() };
+    let keep = RouteChange::KeepAddress { address, interface: interface() };
+    let to = RouteChange::Add(route(1, 0));
+    assert_eq!(kernel.route(&to).unwrap_err().errno, libc::EINVAL, "it is not this host's");
+    kernel.route(&add).unwrap();
+    kernel.route(&to).unwrap();
+    tables.lose_interface("ppp0");
+    assert!(tables.routes().is_empty() && tables.source_addresses().is_empty());
+    for _ in 0..2 {
+        kernel.route(&keep).unwrap();
+        kernel.route(&to).unwrap();
+    }
+    assert_eq!((tables.routes().len(), tables.source_addresses().len()), (1, 1));
+    kernel.route(&RouteChange::Remove(route(1, 0))).unwrap();
+    kernel.route(&RouteChange::RemoveAddress { address, interface: interface() }).unwrap();
+    assert!(tables.is_empty() && kernel.ledger().is_empty());
+    // What was the host's own, and is no more, is ours from now on.
+    kernel.route(&keep).unwrap();
+    assert!(kernel.ledger().added_address(address, "ppp0"));
+}
+
+#[test]
+fn a_route_gives_way_to_another_ones_or_goes() {
+    let mut kernel = FakeKernel::new();
+    let tables = kernel.tables();
+    let address = IpAddr::from([10, 9, 0, 1]);
+    kernel.route(&RouteChange::AddAddress { address, interface: "ppp0".into() }).unwrap();
+    kernel.route(&RouteChange::Add(route(1, 1400))).unwrap();
+    let (was, by) = (route(1, 1400), route(1, 1300));
+    kernel.route(&RouteChange::Replace { was, by }).unwrap();
+    assert_eq!(tables.routes(), [route(1, 1300)]);
+    let (from, to) = (route(1, 1300), route(1, 1400));
+    kernel.route(&RouteChange::HandOver { from, to }).unwrap();
+    assert_eq!(tables.routes(), [route(1, 1400)]);
+    // That one's source address has gone.
+    let (from, to) = (route(1, 1400), route(7, 0));
+    kernel.route(&RouteChange::HandOver { from, to }).unwrap();
+    assert_eq!(tables.routes(), []);
 }
 
 #[test]

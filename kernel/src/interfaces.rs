@@ -127,15 +127,32 @@ impl Host {
         address: IpAddr,
         interface: &str,
     ) -> Result<(), KernelError> {
-        if !ledger.add_address(address, interface) {
-            return Ok(());
-        }
+        let first = ledger.add_address(address, interface);
         match self.change_address(RTM_NEWADDR, CREATE | EXCLUSIVE, address, interface) {
+            // It may have gone with its interface since the others had it added.
             Ok(()) => Ok(()),
+            Err(error) if !first && error.errno == libc::EEXIST => Ok(()),
             Err(error) => {
                 ledger.remove_address(address, interface);
                 if error.errno == libc::EEXIST { Ok(()) } else { Err(error) }
             }
+        }
+    }
+
+    /// Adds a source address again that has been asked for before, for the same users.
+    pub(crate) fn keep_address(
+        &mut self,
+        ledger: &mut Ledger,
+        address: IpAddr,
+        interface: &str,
+    ) -> Result<(), KernelError> {
+        if !ledger.added_address(address, interface) {
+            // It was the host's own, and may be no more.
+            return self.add_address(ledger, address, interface);
+        }
+        match self.change_address(RTM_NEWADDR, CREATE | EXCLUSIVE, address, interface) {
+            Err(error) if error.errno != libc::EEXIST => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! SAs belong to Child SAs, policies to connections (see [`crate::claims`]).
 
-use crate::claims::{Claim, Claims, Sender};
+use crate::claims::{Claim, Claims, User};
 use crate::policy::child_policies;
 use crate::{PolicyChange, PolicyKey, PolicyShape, PolicyUse, SaMove, SaPairSpec, Template};
 use pluto_wire::numbers::ProtocolId;
@@ -33,7 +33,7 @@ pub struct InstalledSa {
 pub struct Owned {
     /// SAs and reserved SPIs (of a Child SA).
     pub sas: Vec<InstalledSa>,
-    /// Policies claimed (by a connection), or that it sends by (a Child SA).
+    /// Policies claimed (by a connection), or needed (by a Child SA).
     pub policies: Vec<PolicyKey>,
 }
 
@@ -131,7 +131,7 @@ impl Ledger {
     }
 
     /// Strikes a Child SA out and tells what it had. Before, [`Ledger::stop_sending`] says what
-    /// becomes of the policies that it sends by.
+    /// becomes of the policies that it needs.
     pub fn take_child(&mut self, child: u64) -> Vec<InstalledSa> {
         self.stop_sending(child, false);
         let sas = self.children.get(&child).map(|owned| owned.sas.clone()).unwrap_or_default();
@@ -191,7 +191,7 @@ impl Ledger {
     }
 
     /// Writes down that `connection` wants a policy, in place of what it wanted for the
-    /// same traffic.
+    /// same traffic; while a Child SA of it needs that one, for afterwards.
     pub fn claim(
         &mut self,
         connection: u64,
@@ -206,14 +206,14 @@ impl Ledger {
         connection: u64,
         key: PolicyKey,
         shape: PolicyShape,
-        sender: Option<Sender>,
+        user: Option<User>,
     ) -> (PolicyChange, Undo) {
         let previous = self.claims.of(connection, &key).cloned();
         if previous.is_none() {
             self.connections.entry(connection).or_default().policies.push(key);
         }
-        if let Some(Sender { child, .. }) = sender
-            && !previous.as_ref().is_some_and(|claim| claim.has_sender(child))
+        if let Some(User { child, .. }) = user
+            && !previous.as_ref().is_some_and(|claim| claim.has_user(child))
         {
             let policies = &mut self.children.entry(child).or_default().policies;
             if policies.is_empty() {
@@ -221,7 +221,7 @@ impl Ledger {
             }
             policies.push(key);
         }
-        (self.claims.claim(connection, key, shape, sender), Undo { key, previous })
+        (self.claims.claim(connection, key, shape, user), Undo { key, previous })
     }
 
     /// Writes down the policies of a Child SA that is installed; with `sends` it sends by them
@@ -233,8 +233,8 @@ impl Ledger {
     ) -> (Vec<PolicyChange>, Vec<Undo>) {
         let policies = child_policies(spec).into_iter();
         let claimed = policies.map(|(key, shape)| {
-            let sender = sender(spec, &shape).filter(|_| sends);
-            self.claim_for(spec.connection, key, shape, sender)
+            let user = user(spec, &shape, sends);
+            self.claim_for(spec.connection, key, shape, user)
         });
         really(claimed)
     }
@@ -245,38 +245,67 @@ impl Ledger {
         let policies = child_policies(spec).into_iter();
         let claimed = policies.filter_map(|(key, shape)| {
             let had = self.claims.shape_of(spec.connection, &key)?;
-            let sender = sender(spec, &shape);
+            let user = user(spec, &shape, true);
             let tunnel = matches!(had.does, PolicyUse::Tunnel(_));
-            tunnel.then(|| self.claim_for(spec.connection, key, had, sender))
+            tunnel.then(|| self.claim_for(spec.connection, key, had, user))
         });
         really(claimed)
     }
 
-    /// Writes down that a Child SA sends no more; with `for_another`, only by those policies by
-    /// which another one of its connection sends too.
+    /// Writes down that a Child SA sends no more, and needs no policies; with `for_another`, only
+    /// those by which another one of its connection sends too.
     pub fn stop_sending(&mut self, child: u64, for_another: bool) -> Vec<PolicyChange> {
         let Some(owned) = self.children.get_mut(&child) else { return Vec::new() };
         let keys = match for_another {
             true => owned.policies.clone(),
             false => std::mem::take(&mut owned.policies),
         };
-        let changes = keys.into_iter().map(|key| self.claims.stop(child, key, for_another));
-        changes.filter(|change| !change.is_empty()).collect()
+        let mut changes = Vec::new();
+        for key in keys {
+            let (change, gone) = self.claims.stop(child, key, for_another);
+            gone.into_iter().for_each(|connection| self.strike(connection, key));
+            if !change.is_empty() {
+                changes.push(change);
+            }
+        }
+        changes
     }
 
-    /// Strikes out what `connection` wants for this traffic.
+    /// Strikes out what `connection` wants for this traffic: at once, or when no Child SA of it
+    /// needs that any more.
     pub fn release(&mut self, connection: u64, key: PolicyKey) -> PolicyChange {
         let change = self.claims.release(connection, key);
+        self.strike(connection, key);
+        change
+    }
+
+    /// Strikes out all that `connection` wants, though Child SAs may need it.
+    pub(crate) fn drop_claims(&mut self, connection: u64) -> Vec<PolicyChange> {
+        let keys = self.policies_of(connection);
+        keys.into_iter().map(|key| self.drop_claim(connection, key)).collect()
+    }
+
+    fn drop_claim(&mut self, connection: u64, key: PolicyKey) -> PolicyChange {
+        let change = self.claims.remove(connection, key);
+        self.strike(connection, key);
+        change
+    }
+
+    /// A connection owns what it has a claim on.
+    fn strike(&mut self, connection: u64, key: PolicyKey) {
+        if self.claims.of(connection, &key).is_some() {
+            return;
+        }
         if let Some(owned) = self.connections.get_mut(&connection) {
             owned.policies.retain(|had| *had != key);
             if owned.policies.is_empty() {
                 self.connections.remove(&connection);
             }
         }
-        change
     }
 
-    /// Makes `wanted` all that `connection` wants.
+    /// Makes `wanted` all that `connection` wants, but for what its Child SAs need: that changes
+    /// when they have gone.
     pub fn replace_claims(
         &mut self,
         connection: u64,
@@ -304,7 +333,7 @@ impl Ledger {
                 }
                 self.claims.restore(undo.key, had)
             }
-            None => self.release(connection, undo.key),
+            None => self.drop_claim(connection, undo.key),
         }
     }
 
@@ -355,10 +384,11 @@ fn same_name(a: &InstalledSa, b: &InstalledSa) -> bool {
     (a.protocol, a.destination, a.spi, a.inbound) == (b.protocol, b.destination, b.spi, b.inbound)
 }
 
-/// A Child SA as who sends by a policy of this shape.
-fn sender(spec: &SaPairSpec, shape: &PolicyShape) -> Option<Sender> {
+/// A Child SA as who needs a policy of this shape.
+fn user(spec: &SaPairSpec, shape: &PolicyShape, sends: bool) -> Option<User> {
     let PolicyUse::Tunnel(template) = shape.does else { return None };
-    Some(Sender { child: spec.child, template: Template { spi: spec.spi_out, ..template } })
+    let template = Template { spi: spec.spi_out, ..template };
+    Some(User { child: spec.child, sends: sends.then_some(template) })
 }
 
 /// Changes that are none are left out.

@@ -109,13 +109,15 @@ pub trait Kernel: std::fmt::Debug {
     /// See [`KernelError`].
     fn remove(&mut self, child: u64) -> Result<(), KernelError>;
 
-    /// Sets a connection's policies without SAs (trap, block, pass), replacing what it has.
+    /// Sets a connection's policies without SAs (trap, block, pass), replacing what it has; what
+    /// an installed Child SA of it needs, when that has gone.
     ///
     /// # Errors
     /// See [`KernelError`].
     fn set_policies(&mut self, connection: u64, spec: &PolicySpec) -> Result<(), KernelError>;
 
-    /// Removes all policies of a connection; what is not there is no error.
+    /// Removes all policies of a connection; what an installed Child SA of it needs, when that has
+    /// gone. What is not there is no error.
     ///
     /// # Errors
     /// See [`KernelError`].

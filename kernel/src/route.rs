@@ -39,10 +39,19 @@ impl Host {
         change: &RouteChange,
     ) -> Result<(), KernelError> {
         match change {
-            RouteChange::Add(route) => self.add_route(route),
+            RouteChange::Add(route) | RouteChange::Replace { by: route, .. } => {
+                self.add_route(route)
+            }
             RouteChange::Remove(route) => self.remove_route(route),
+            // What cannot be had was another one's, and no reason to keep this one.
+            RouteChange::HandOver { from, to } => {
+                self.add_route(to).or_else(|_| self.remove_route(from))
+            }
             RouteChange::AddAddress { address, interface } => {
                 self.add_address(ledger, *address, interface)
+            }
+            RouteChange::KeepAddress { address, interface } => {
+                self.keep_address(ledger, *address, interface)
             }
             RouteChange::RemoveAddress { address, interface } => {
                 self.remove_address(ledger, *address, interface)

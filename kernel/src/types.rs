@@ -211,9 +211,32 @@ pub enum RouteChange {
     Add(Route),
     /// Remove a route; what is not there is no error.
     Remove(Route),
+    /// Put a route in the place of one that we have added (the kernel knows them by destination
+    /// and metric), or the same once more: it may have gone with its interface.
+    Replace {
+        /// What may stand there.
+        was: Route,
+        /// What is to.
+        by: Route,
+    },
+    /// Put another one's route in the place of one that is to go, which goes in any case.
+    HandOver {
+        /// What is to go.
+        from: Route,
+        /// What takes its place, if it can be had.
+        to: Route,
+    },
     /// Add a source address to an interface, such that only those use it who ask for it;
     /// there already: no error, and it is not ours to remove.
     AddAddress {
+        /// The address.
+        address: IpAddr,
+        /// The interface.
+        interface: String,
+    },
+    /// Add a source address once more that has been asked for before, and may have gone with its
+    /// interface; it has no more users for that.
+    KeepAddress {
         /// The address.
         address: IpAddr,
         /// The interface.
@@ -305,7 +328,7 @@ pub enum KernelEvent {
     AddressesChanged,
     /// Routes of this host have changed.
     RoutesChanged,
-    /// Events were lost (ENOBUFS): everything must be read again (addresses, routes, and
-    /// [`crate::Kernel::missed_expiries`]).
+    /// Events of SAs were lost (ENOBUFS): see [`crate::Kernel::missed_expiries`]. Where news of
+    /// addresses and routes are lost, they are told to have changed.
     Lost,
 }

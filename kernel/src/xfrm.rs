@@ -601,14 +601,20 @@ impl Kernel for XfrmKernel {
     fn flush(&mut self) {
         // Nobody is left to be told of errors; what can be removed is.
         let children: Vec<u64> = self.ledger.children.keys().copied().collect();
-        for child in children {
-            let _ = self.remove_left(child);
-            let sas = self.ledger.take_child(child);
+        for child in &children {
+            let _ = self.remove_left(*child);
+            let owned = self.ledger.children.get(child);
+            let sas = owned.map(|owned| owned.sas.clone()).unwrap_or_default();
             let _ = self.remove_sas(&sas);
         }
         let connections: Vec<u64> = self.ledger.connections.keys().copied().collect();
         for connection in connections {
-            let _ = self.remove_policies(connection);
+            let changes = self.ledger.drop_claims(connection);
+            let _ = self.change_policies(&changes);
+        }
+        // Not before: what would take the place of their policies need not come any more.
+        for child in children {
+            self.ledger.take_child(child);
         }
         self.host.remove_added(&mut self.ledger);
     }

@@ -139,6 +139,89 @@ fn source_addresses_are_counted_and_others_left_alone() {
 }
 
 #[test]
+fn source_addresses_and_routes_come_back_with_their_interface() {
+    if !in_new_namespace("an interface that returns") {
+        return;
+    }
+    let mut kernel = kernel();
+    for (address, network, family) in
+        [("10.9.0.1", ("10.2.0.0", 24), "-4"), ("2001:db8:9::1", ("2001:db8:2::", 48), "-6")]
+    {
+        let address: IpAddr = address.parse().unwrap();
+        let add = RouteChange::AddAddress { address, interface: "ppp0".into() };
+        let keep = RouteChange::KeepAddress { address, interface: "ppp0".into() };
+        let remove = RouteChange::RemoveAddress { address, interface: "ppp0".into() };
+        let wanted = Route { interface: "ppp0".into(), source: Some(address), ..route(network) };
+        let again = RouteChange::Replace { was: wanted.clone(), by: wanted.clone() };
+        let come = || {
+            ip("link add ppp0 type veth peer name ppp1");
+            ip("link set ppp0 up");
+            ip("link set ppp1 up");
+        };
+        come();
+        kernel.route(&add).unwrap();
+        kernel.route(&RouteChange::Add(wanted.clone())).unwrap();
+        ip("link delete ppp0");
+        kernel.route(&keep).unwrap_err();
+        come();
+        kernel.route(&again).unwrap_err(); // the kernel takes no source that is not ours
+        for _ in 0..2 {
+            kernel.route(&keep).unwrap();
+            kernel.route(&again).unwrap();
+        }
+        let shown = ip(&format!("{family} route show dev ppp0"));
+        assert!(shown.contains(&format!("src {address}")), "{shown}");
+        // Up again it has no routes any more, and of IPv6 no addresses.
+        ip("link set ppp0 down");
+        ip("link set ppp0 up");
+        kernel.route(&keep).unwrap();
+        kernel.route(&again).unwrap();
+        kernel.route(&RouteChange::Remove(wanted)).unwrap();
+        kernel.route(&remove).unwrap();
+        let shown = ip(&format!("{family} address show dev ppp0"));
+        assert!(!shown.contains(&address.to_string()), "{shown}");
+        assert!(kernel.ledger().is_empty());
+        ip("link delete ppp0");
+    }
+}
+
+#[test]
+fn a_route_gives_way_to_another_ones() {
+    if !in_new_namespace("routes of two connections") {
+        return;
+    }
+    let mut kernel = kernel();
+    let [first, second] = [1400, 1300].map(|mtu| Route { mtu, ..route(("10.2.0.0", 24)) });
+    let shown = || ip("route show 10.2.0.0/24");
+    kernel.route(&RouteChange::Add(first.clone())).unwrap();
+    let change = RouteChange::Replace { was: first.clone(), by: second.clone() };
+    kernel.route(&change).unwrap();
+    assert!(shown().contains("mtu 1300") && shown().lines().count() == 1, "{}", shown());
+    let change = RouteChange::HandOver { from: second.clone(), to: first.clone() };
+    kernel.route(&change).unwrap();
+    assert!(shown().contains("mtu 1400") && shown().lines().count() == 1, "{}", shown());
+    let to = Route { interface: "nosuch".into(), ..second };
+    kernel.route(&RouteChange::HandOver { from: first, to }).unwrap();
+    assert_eq!(shown(), "");
+}
+
+#[test]
+fn of_a_storm_of_routes_a_part_is_read_at_once() {
+    if !in_new_namespace("a storm of routes") {
+        return;
+    }
+    let mut events = Events::open(true, Vec::new()).unwrap();
+    let ledger = Ledger::default();
+    wait_for_events(&mut events, &ledger);
+    for number in 0..600_u32 {
+        ip(&format!("route add 10.{}.{}.0/24 dev eth0", number / 256, number % 256));
+    }
+    let reads = (0..10).map(|_| events.read(&ledger));
+    let told = reads.filter(|told| told.contains(&KernelEvent::RoutesChanged)).count();
+    assert_eq!(told, 3);
+}
+
+#[test]
 fn changes_of_others_are_told_and_our_own_are_not() {
     if !in_new_namespace("events of the host") {
         return;

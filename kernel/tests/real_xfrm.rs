@@ -298,6 +298,15 @@ fn every_option_reaches_the_kernel() {
     kernel.remove(2).unwrap();
     kernel.remove_policies(1).unwrap();
     assert_eq!((ip("xfrm state").as_str(), policies()), ("", 0));
+    // Without ESN its sequence numbers are a limit.
+    let spi = kernel.allocate_spi(&request(2)).unwrap();
+    kernel.install(&spec(2, 1, spi, 0xabcd)).unwrap();
+    let shown = ip("-s xfrm state");
+    for part in ["soft 4026531840(packets), hard 4294967295(packets)", "soft 4160749568(packets)"] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    kernel.remove(2).unwrap();
+    kernel.remove_policies(1).unwrap();
     let transport = SaPairSpec {
         transport: true,
         replay_window: 0,
@@ -342,12 +351,24 @@ fn a_rekey_keeps_policies_and_both_pairs() {
     assert_eq!(policies_and_spis(), (before.clone(), vec!["0000bbbb".to_owned()]));
     assert_eq!(ip("xfrm state count").trim(), "SAD count 4");
     kernel.remove(2).unwrap();
-    assert_eq!(policies_and_spis(), (before, vec!["0000bbbb".to_owned()]));
-    kernel
-        .set_policies(1, &bare(PolicyAction::Trap, vec![pair("10.1.0.0", "10.2.0.0", 24)]))
-        .unwrap();
+    assert_eq!(policies_and_spis(), (before.clone(), vec!["0000bbbb".to_owned()]));
+    // The connection has not heard of the new one yet.
+    for wish in [PolicyAction::Block, PolicyAction::Trap] {
+        let traffic = vec![pair("10.1.0.0", "10.2.0.0", 24)];
+        kernel.set_policies(1, &bare(wish, traffic)).unwrap();
+        assert_eq!(policies_and_spis(), (before.clone(), vec!["0000bbbb".to_owned()]));
+    }
+    kernel.remove(3).unwrap();
     assert_eq!(policies(), 1);
     assert_eq!(policies_and_spis().1, Vec::<String>::new());
+    // At the end nothing waits for anything.
+    let third = kernel.allocate_spi(&request(4)).unwrap();
+    kernel.install(&spec(4, 1, third, 0xcccc)).unwrap();
+    kernel.remove_policies(1).unwrap();
+    assert_eq!(policies(), 3);
+    kernel.flush();
+    assert_eq!((ip("xfrm state").as_str(), policies()), ("", 0));
+    assert!(kernel.ledger().is_empty());
 }
 
 /// Linux takes the newest SA of a group by whole seconds; the policy says which it is.

@@ -36,8 +36,29 @@ pub enum Work {
     AddRoute(Route),
     /// Remove it.
     RemoveRoute(Route),
+    /// Put a route in the place of one of ours, or the same once more.
+    ReplaceRoute {
+        /// What stands there, unless the system has dropped it.
+        was: Route,
+        /// What is to.
+        by: Route,
+    },
+    /// Put another connection's route in the place of one that is to go.
+    HandOver {
+        /// What is to go.
+        from: Route,
+        /// What takes its place, if it can be had.
+        to: Route,
+    },
     /// Add a source address with host scope to an interface.
     AddAddress {
+        /// The address.
+        address: IpAddr,
+        /// The interface.
+        interface: String,
+    },
+    /// Add a source address once more, which the system may have dropped.
+    KeepAddress {
         /// The address.
         address: IpAddr,
         /// The interface.
@@ -59,6 +80,10 @@ impl Work {
         match self.clone() {
             Self::AddRoute(route) => Self::RemoveRoute(route),
             Self::RemoveRoute(route) => Self::AddRoute(route),
+            Self::ReplaceRoute { was, by } => Self::ReplaceRoute { was: by, by: was },
+            Self::HandOver { from, to } => Self::ReplaceRoute { was: to, by: from },
+            // It was there before.
+            kept @ Self::KeepAddress { .. } => kept,
             Self::AddAddress { address, interface } => Self::RemoveAddress { address, interface },
             Self::RemoveAddress { address, interface } => Self::AddAddress { address, interface },
         }

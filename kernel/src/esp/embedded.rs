@@ -539,8 +539,9 @@ impl Kernel for EmbeddedKernel {
     }
 
     fn set_policies(&mut self, connection: u64, spec: &PolicySpec) -> Result<(), KernelError> {
-        let changes = self.ledger.replace_claims(connection, &bare_policies(spec));
-        self.apply(changes.into_iter().map(|(change, _)| change).collect());
+        let replaced = self.ledger.replace_claims(connection, &bare_policies(spec));
+        let changes = replaced.into_iter().map(|(change, _)| change);
+        self.apply(changes.filter(|change| !change.is_empty()).collect());
         self.plane.start().map_err(|error| failed("start the data plane", &error))
     }
 
@@ -549,6 +550,7 @@ impl Kernel for EmbeddedKernel {
         for key in self.ledger.policies_of(connection) {
             changes.push(self.ledger.release(connection, key));
         }
+        changes.retain(|change| !change.is_empty());
         self.apply(changes);
         Ok(())
     }
@@ -631,6 +633,12 @@ impl Kernel for EmbeddedKernel {
         let change = match change {
             RouteChange::Add(route) => RouteChange::Add(ours(route)),
             RouteChange::Remove(route) => RouteChange::Remove(ours(route)),
+            RouteChange::Replace { was, by } => {
+                RouteChange::Replace { was: ours(was), by: ours(by) }
+            }
+            RouteChange::HandOver { from, to } => {
+                RouteChange::HandOver { from: ours(from), to: ours(to) }
+            }
             other => other.clone(),
         };
         match self.host.route(&mut self.ledger, &change) {

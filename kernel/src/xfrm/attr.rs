@@ -38,6 +38,7 @@ pub(crate) const XFRMA_TFCPAD: u16 = 22;
 pub(crate) const XFRMA_REPLAY_ESN_VAL: u16 = 23;
 pub(crate) const XFRMA_SA_EXTRA_FLAGS: u16 = 24;
 pub(crate) const XFRMA_IF_ID: u16 = 31;
+pub(crate) const XFRMA_MTIMER_THRESH: u16 = 32;
 pub(crate) const XFRMA_SA_DIR: u16 = 33;
 
 pub(crate) const XFRMA_SPD_IPV4_HTHRESH: u16 = 3;

@@ -9,9 +9,9 @@
 
 use super::attr::{
     self, XFRM_MSG_MIGRATE, XFRMA_ENCAP, XFRMA_LASTUSED, XFRMA_LTIME_VAL, XFRMA_MIGRATE,
-    XFRMA_REPLAY_ESN_VAL, XFRMA_REPLAY_VAL,
+    XFRMA_MTIMER_THRESH, XFRMA_REPLAY_ESN_VAL, XFRMA_REPLAY_VAL,
 };
-use super::sa::{SA_INFO, XFRM_STATE_ESN, encapsulation};
+use super::sa::{SA_INFO, XFRM_STATE_ESN, encapsulation, mapping_threshold};
 use crate::netlink::read::{Fields, attributes};
 use crate::netlink::write::Requests;
 use crate::{Direction, InstalledSa, PolicyChange, PolicyUse, SaMove};
@@ -130,7 +130,8 @@ pub(crate) fn again(
     out.bytes(info.get(214..)?); // mode, window, flags
     for (kind, value) in attributes(rest) {
         match kind {
-            XFRMA_ENCAP | XFRMA_LASTUSED | XFRMA_LTIME_VAL => {}
+            // The third is refused where there is no first.
+            XFRMA_ENCAP | XFRMA_LASTUSED | XFRMA_MTIMER_THRESH | XFRMA_LTIME_VAL => {}
             XFRMA_REPLAY_VAL | XFRMA_REPLAY_ESN_VAL if !sa.inbound => {
                 attribute(out, kind, &advanced(kind, value, esn)?);
             }
@@ -140,6 +141,7 @@ pub(crate) fn again(
     attribute(out, XFRMA_LTIME_VAL, info.get(160..192)?);
     if to.encapsulated {
         encapsulation(out, (to.local.port(), to.remote.port()), sa.inbound);
+        mapping_threshold(out, sa.inbound);
     }
     out.end();
     Some(())

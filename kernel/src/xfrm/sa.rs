@@ -3,8 +3,8 @@
 use super::algorithm;
 use super::attr::{
     self, INFINITE, XFRM_MSG_DELSA, XFRM_MSG_FLUSHSA, XFRM_MSG_GETSA, XFRMA_ALG_AEAD,
-    XFRMA_ALG_AUTH_TRUNC, XFRMA_ALG_CRYPT, XFRMA_ENCAP, XFRMA_LASTUSED, XFRMA_REPLAY_ESN_VAL,
-    XFRMA_SA_DIR, XFRMA_SA_EXTRA_FLAGS, XFRMA_TFCPAD,
+    XFRMA_ALG_AUTH_TRUNC, XFRMA_ALG_CRYPT, XFRMA_ENCAP, XFRMA_LASTUSED, XFRMA_MTIMER_THRESH,
+    XFRMA_REPLAY_ESN_VAL, XFRMA_SA_DIR, XFRMA_SA_EXTRA_FLAGS, XFRMA_TFCPAD,
 };
 use crate::netlink::read::{Fields, attributes};
 use crate::netlink::write::{DUMP, Requests};
@@ -16,6 +16,20 @@ use std::net::IpAddr;
 pub(crate) const SA_INFO: usize = 224;
 /// The kernel's bound on anti-replay windows, in packets.
 pub(crate) const LARGEST_WINDOW: u32 = 4096;
+
+/// Without ESN an SA sends so many packets. The kernel drops what comes then and tells nobody,
+/// unless it is a limit, too.
+const SEQUENCES: u64 = 0xffff_ffff;
+/// There one that sends is to be replaced: a sixteenth is left for that, and for the numbers that
+/// are passed over when it moves.
+const SOFT_OUT: u64 = 0xf000_0000;
+/// The same for one that receives, later: who sends has the first turn, and may have another
+/// opinion of when to begin.
+const SOFT_IN: u64 = 0xf800_0000;
+
+/// Seconds in which the kernel tells once of a peer's new port (Linux 5.17), and not with every
+/// packet until the SA has moved.
+const MAPPING_SECONDS: u32 = 3;
 
 const XFRM_STATE_DECAP_DSCP: u8 = 2;
 const XFRM_STATE_NOPMTUDISC: u8 = 4;
@@ -90,7 +104,7 @@ pub(crate) fn install(
     let bitmap = spec.esn || window > 32;
     let mut info = SaInfo::new(sa, spec.reqid, spec.transport);
     info.bytes = spec.bytes;
-    info.packets = spec.packets;
+    info.packets = packet_limits(spec, sa.inbound);
     info.window = if bitmap { 0 } else { u8::try_from(window).unwrap_or(0) };
     for (wanted, flag) in [
         (!spec.transport, XFRM_STATE_AF_UNSPEC),
@@ -106,6 +120,7 @@ pub(crate) fn install(
     algorithm::write(out, spec.protocol, keys);
     if spec.encapsulated {
         encapsulation(out, (spec.local.port(), spec.remote.port()), sa.inbound);
+        mapping_threshold(out, sa.inbound);
     }
     if bitmap {
         replay_window(out, window);
@@ -122,6 +137,23 @@ pub(crate) fn install(
         direction(out, sa.inbound);
     }
     out.end();
+}
+
+/// Soft and hard limit of packets. Of what comes in there are no more than the peer may send.
+fn packet_limits(spec: &SaPairSpec, inbound: bool) -> (u64, u64) {
+    let (soft, hard) = spec.packets;
+    match (spec.esn, inbound) {
+        (true, _) => (soft, hard),
+        (false, true) => (soft.min(SOFT_IN), hard),
+        (false, false) => (soft.min(SOFT_OUT), hard.min(SEQUENCES)),
+    }
+}
+
+/// `XFRMA_MTIMER_THRESH`, for inbound SAs in UDP alone; kernels that do not know it pass it over.
+pub(crate) fn mapping_threshold(out: &mut Requests, inbound: bool) {
+    if inbound {
+        out.attribute_u32(XFRMA_MTIMER_THRESH, MAPPING_SECONDS);
+    }
 }
 
 /// `XFRMA_ENCAP` with `struct xfrm_encap_tmpl` (RFC 3948).

@@ -94,7 +94,64 @@ fn an_outbound_aead_sa_in_udp_is_as_iproute2_writes_it() {
     let (_, outbound) = child_sas(&wanted);
     let (kind, ours) = written(|out| sa::install(out, XFRM_MSG_NEWSA, &wanted, &outbound, false));
     assert_eq!(kind, 0x10);
-    assert_same(&ours, &capture!("newsa-esp-gcm-udp"), 224);
+    assert_same(&ours, &with_packets(capture!("newsa-esp-gcm-udp")), 224);
+}
+
+/// With the limits that an outbound SA without ESN has, of which iproute2 was not told.
+fn with_packets(mut theirs: Vec<u8>) -> Vec<u8> {
+    theirs[112..120].copy_from_slice(&0xf000_0000_u64.to_ne_bytes());
+    theirs[120..128].copy_from_slice(&0xffff_ffff_u64.to_ne_bytes());
+    theirs
+}
+
+#[test]
+fn without_esn_an_sa_ends_before_its_sequence_numbers_do() {
+    let none = (u64::MAX, u64::MAX);
+    for (esn, packets, inbound, expected) in [
+        (false, none, false, (0xf000_0000, 0xffff_ffff)),
+        (false, none, true, (0xf800_0000, u64::MAX)),
+        (false, (10, 20), false, (10, 20)),
+        (false, (10, 20), true, (10, 20)),
+        (true, none, false, none),
+        (true, none, true, none),
+    ] {
+        let wanted = SaPairSpec { esn, packets, ..spec("192.0.2.1:500", "192.0.2.2:500") };
+        let (sa_in, sa_out) = child_sas(&wanted);
+        let sa = if inbound { sa_in } else { sa_out };
+        let (_, ours) = written(|out| sa::install(out, XFRM_MSG_NEWSA, &wanted, &sa, true));
+        let limit = |at: usize| u64::from_ne_bytes(ours[at..at + 8].try_into().unwrap());
+        assert_eq!((limit(112), limit(120)), expected, "{wanted:?}");
+    }
+}
+
+/// The kernel refuses it without ESP in UDP, and for what goes out.
+#[test]
+fn only_inbound_sas_in_udp_say_how_often_a_new_port_is_told() {
+    let three = 3_u32.to_ne_bytes();
+    let threshold = |payload: &[u8]| {
+        let mut all = attributes(&payload[224..]).filter(|(kind, _)| *kind == 32);
+        let found = all.next().map(|(_, value)| value.to_vec());
+        assert!(all.next().is_none());
+        found
+    };
+    for encapsulated in [false, true] {
+        let wanted = SaPairSpec { encapsulated, ..spec("192.0.2.1:4500", "192.0.2.2:4500") };
+        let (inbound, outbound) = child_sas(&wanted);
+        for sa in [inbound, outbound] {
+            let says = |encapsulated| (encapsulated && sa.inbound).then(|| three.to_vec());
+            let (_, state) = written(|out| sa::install(out, XFRM_MSG_NEWSA, &wanted, &sa, true));
+            assert_eq!(threshold(&state), says(encapsulated));
+            // Into UDP and out of it.
+            for encapsulated in [false, true] {
+                let (local, remote) = (wanted.local, "192.0.2.2:4501".parse().unwrap());
+                let to = SaMove { child: 2, connection: 1, local, remote, encapsulated };
+                let (_, moved) = written(|out| {
+                    migrate::again(out, XFRM_MSG_NEWSA, &state, &sa, &to).unwrap();
+                });
+                assert_eq!(threshold(&moved), says(encapsulated));
+            }
+        }
+    }
 }
 
 #[test]
@@ -142,7 +199,7 @@ fn an_ah_sa_in_transport_mode_is_as_iproute2_writes_it() {
     };
     let (_, outbound) = child_sas(&wanted);
     let (_, ours) = written(|out| sa::install(out, XFRM_MSG_NEWSA, &wanted, &outbound, false));
-    assert_same(&ours, &capture!("newsa-ah-ipv6-transport"), 224);
+    assert_same(&ours, &with_packets(capture!("newsa-ah-ipv6-transport")), 224);
 }
 
 #[test]
