@@ -101,6 +101,8 @@ pub enum IkeNews {
     },
     /// Established.
     Established(SerialNo),
+    /// Another connection, whose it was, has left it to this one.
+    Inherited(SerialNo),
     /// Ended.
     Ended(SerialNo, Finish),
     /// Another connection's has ended before it made the Child SA that it was asked for.

@@ -108,6 +108,11 @@ pub struct LeaveIke {
     pub connection: ConnectionSerial,
 }
 
+/// A connection is taken down: its Child SAs on IKE SAs of others go.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct LeaveOthers(pub ConnectionSerial);
+
 /// An IKE SA has ended in order.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]

@@ -251,3 +251,28 @@ fn a_pool_that_overlaps_another_ones_is_refused() {
         pair.end().await;
     });
 }
+
+/// Only IKE_AUTH asks for an address: a Child SA on an IKE SA that stands would have none.
+#[test]
+fn a_client_whose_child_sa_alone_has_gone_asks_for_its_address_again() {
+    run(async {
+        let pair = remote_access(6).await;
+        pair.establish().await;
+        let gone = pair.west.order(Request::DeleteChild { name: "tunnel".into() }).await;
+        assert_eq!(gone.status, 0, "{gone:?}");
+        seconds(30).await;
+        for host in [&pair.west, &pair.east] {
+            let census = host.census().await;
+            assert_eq!((census.ike_sas, census.child_sas), (1, 1), "{}", host.log);
+        }
+        assert_eq!(pools(&pair.east).await.remove(0).lease[0].address, "10.9.0.100/32");
+        let ran = pair.west.runner.ran();
+        let has = |script: &&Script, name: &str, wanted: &str| {
+            script.environment.iter().any(|(n, value)| n == name && value == wanted)
+        };
+        let ups = ran.iter().filter(|script| has(script, "PLUTO_VERB", "up-client"));
+        let with = ups.clone().filter(|up| has(up, "PLUTO_MY_SOURCEIP", "10.9.0.100")).count();
+        assert_eq!((ups.count(), with), (2, 2));
+        pair.end().await;
+    });
+}

@@ -2,7 +2,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "tests")]
 
-use pluto_tests::tree::{Fate, Pair, pass, run, seconds};
+use pluto_tests::tree::{Fate, NET_TO_NET, Pair, connection, pass, run, seconds};
 use pluto_updown::Outcome;
 use pluto_whack::Request;
 use std::time::Duration;
@@ -282,6 +282,146 @@ fn a_route_that_cannot_be_had_is_tried_again_with_patience_and_before_up() {
             let line = format!("revival attempt {attempt} scheduled in {seconds} seconds");
             assert_eq!(log.count(&line), 1, "{line}\n{log}");
         }
+        pair.end().await;
+    });
+}
+
+#[test]
+fn a_connection_that_is_deleted_while_its_child_sa_is_made_takes_it_along() {
+    for (seed, wait) in (1000..).zip([30, 90, 150]) {
+        run(async move {
+            let pair = Pair::new(seed, "").await;
+            pair.establish().await;
+            pair.add_sharing("").await;
+            slow_wire(&pair);
+            let up = pair.west.initiate("second");
+            pass(Duration::from_millis(wait)).await;
+            let delete = pair.west.order(Request::Delete { name: named("second") }).await;
+            assert_eq!(delete.status, 0, "{delete:?}");
+            assert_ne!(up.outcome().await.status, 0);
+            seconds(30).await;
+            let census = pair.west.census().await;
+            assert_eq!((census.connections, census.child_sas), (1, 1), "{}", pair.west.log);
+            pair.east.order(Request::Delete { name: named("second") }).await;
+            pair.end().await;
+        });
+    }
+}
+
+/// Replaced by `--add` with the same name, which ends what the old one has, wherever it is.
+#[test]
+fn a_connection_that_is_replaced_leaves_nothing_on_anothers_ike_sa() {
+    run(async {
+        let pair = Pair::new(1010, "").await;
+        pair.establish().await;
+        pair.add_sharing("").await;
+        let up = pair.west.initiate("second").outcome().await;
+        assert_eq!(up.status, 0, "{up:?}");
+        let words = NET_TO_NET.replace("10.1.0.0", "10.4.0.0");
+        let connection = connection("second", &words);
+        let added = pair.west.order(Request::Add { connection, replace: true }).await;
+        assert_eq!(added.status, 0, "{added:?}");
+        seconds(5).await;
+        assert_eq!(pair.west.census().await.child_sas, 1, "{}", pair.west.log);
+        for host in [&pair.west, &pair.east] {
+            host.order(Request::Delete { name: named("second") }).await;
+        }
+        pair.end().await;
+    });
+}
+
+/// East's scripts still take the old tunnel down when west is back.
+#[test]
+fn a_peer_that_comes_back_while_it_is_taken_down_is_let_in() {
+    run(async {
+        let pair = Pair::new(1020, SCRIPTS).await;
+        pair.establish().await;
+        slow_scripts(&pair);
+        let down = pair.east.begin(Request::Down { name: named("tunnel") });
+        seconds(1).await;
+        let up = pair.west.initiate("tunnel").outcome().await;
+        assert_eq!(up.status, 0, "{up:?}\n{}", pair.east.log);
+        assert_eq!(down.outcome().await.status, 0);
+        seconds(30).await;
+        pair.assert_up(1).await;
+        assert_eq!(pair.east.log.count("received Delete"), 0, "{}", pair.east.log);
+        pair.end().await;
+    });
+}
+
+/// A client that has gone without a word is called back once, and then nothing is left of it.
+#[test]
+fn a_connection_that_is_kept_is_revived_once_and_then_forgotten() {
+    run(async {
+        let [west, east] = Pair::setups(1030);
+        let pair = Pair::bare(west, east).await;
+        pair.west.add(connection("tunnel", NET_TO_NET)).await;
+        let anybody = "left=192.0.2.2 leftsubnet=10.2.0.0/24 right=%any \
+            rightsubnet=10.1.0.0/24 auto=keep dpddelay=5 retransmit-timeout=20";
+        pair.east.add(connection("anybody", anybody)).await;
+        let up = pair.west.initiate("tunnel").outcome().await;
+        assert_eq!(up.status, 0, "{up:?}");
+        assert_eq!(pair.east.census().await.connections, 2);
+        pair.wire.cut(pair.west.address);
+        seconds(600).await;
+        let census = pair.east.census().await;
+        assert_eq!((census.connections, census.ike_sas), (1, 0), "{}", pair.east.log);
+        assert_eq!(pair.east.log.count("revival attempt"), 1, "{}", pair.east.log);
+        pair.east.assert_kernel_empty();
+        pair.wire.mend(pair.west.address);
+        pair.west.delete("tunnel").await;
+        pair.east.delete("anybody").await;
+        assert_eq!([pair.west.stop().await, pair.east.stop().await], [0, 0]);
+    });
+}
+
+#[test]
+fn who_waits_for_what_is_taken_down_before_it_begins_hears_of_it() {
+    run(async {
+        let pair = Pair::new(1040, SCRIPTS).await;
+        pair.establish().await;
+        slow_scripts(&pair);
+        pair.west.order(Request::DownChild { name: named("tunnel") }).await;
+        let up = pair.west.initiate("tunnel");
+        pass(ON_THE_WAY).await;
+        let down = pair.west.order(Request::DownChild { name: named("tunnel") }).await;
+        assert_eq!(down.status, 0, "{down:?}");
+        let up = up.outcome().await;
+        assert!(up.says("taken down before it began"), "{up:?}");
+        seconds(30).await;
+        assert_eq!(pair.west.census().await.child_sas, 0, "{}", pair.west.log);
+        pair.end().await;
+    });
+}
+
+#[test]
+fn what_was_taken_down_is_not_brought_up_when_its_peer_has_crashed() {
+    run(async {
+        let pair = Pair::new(1050, "").await;
+        pair.establish().await;
+        pair.west.order(Request::DownChild { name: named("tunnel") }).await;
+        let crash = Request::Crash { address: "192.0.2.2".into() };
+        assert_eq!(pair.west.order(crash).await.status, 0);
+        seconds(60).await;
+        assert_eq!(pair.west.census().await.child_sas, 0, "{}", pair.west.log);
+        pair.end().await;
+    });
+}
+
+/// What waits to be revived waits by a trap, which goes with the wish.
+#[test]
+fn taking_down_what_is_to_be_revived_removes_its_trap() {
+    run(async {
+        let pair = Pair::new(1060, "dpddelay=5 retransmit-timeout=20").await;
+        pair.establish().await;
+        pair.wire.cut(pair.east.address);
+        seconds(120).await;
+        assert!(pair.west.log.says("revival attempt 2"), "{}", pair.west.log);
+        assert!(!pair.west.kernel.policies().is_empty());
+        assert_eq!(pair.west.order(Request::Down { name: named("tunnel") }).await.status, 0);
+        seconds(60).await;
+        assert!(pair.west.kernel.policies().is_empty(), "{}", pair.west.log);
+        pair.wire.mend(pair.east.address);
         pair.end().await;
     });
 }

@@ -7,7 +7,7 @@ use pluto_connections::{Kind, SerialNo};
 use pluto_messages::{
     ChildCameUp, ChildMoved, ChildSuspended, ChildWentDown, ConnectionChanged,
     ConnectionDescription, DescribeConnection, IkeDecided, IkeNews, Initiate, LeaveIke,
-    NeedNotBeUp, OrderSa, Retire, SetRouted, TakeChildDown, TakeDown, TrafficWaits,
+    LeaveOthers, NeedNotBeUp, OrderSa, Retire, SetRouted, TakeChildDown, TakeDown, TrafficWaits,
 };
 use pluto_states::{DownReason, Finish, Level, Request};
 use pluto_whack::codes;
@@ -39,10 +39,16 @@ impl ConnectionActor {
         for ike in &self.ikes {
             self.leave_ike(*ike);
         }
-        if self.ikes.is_empty()
-            && let Some(child) = &self.child
-        {
-            self.order(child.child, Request::DeleteChild(child.child));
+        self.tell_supervisor(LeaveOthers(self.serial));
+    }
+
+    /// It need not be up any more: nor does a trap wait for traffic to bring it up.
+    fn need_not_be_up(&mut self, ctx: &mut Context<Self>) {
+        (self.wishes.up, self.wishes.keep) = (false, false);
+        self.cancel_next_attempt(ctx);
+        let routed = self.wishes.route && self.connection.kind() == Kind::Permanent;
+        if !routed && self.routing == Routing::RoutedOndemand {
+            self.route(RoutingEvent::Unroute, ctx);
         }
     }
 
@@ -59,9 +65,12 @@ impl ConnectionActor {
 
     /// The IKE SA on which a Child SA was to be made has ended before.
     fn not_created(&mut self, ctx: &mut Context<Self>) {
-        let creating = std::mem::take(&mut self.creating);
-        self.no_longer_called_off();
-        if creating {
+        self.called_off = false;
+        if std::mem::take(&mut self.creating) {
+            // Its beginning may still have to be told.
+            if self.asking {
+                self.route(RoutingEvent::Initiated, ctx);
+            }
             let code = if self.attached.is_empty() { 0 } else { codes::FATAL };
             self.attempt_failed(code, "the IKE SA ended before the Child SA was made", ctx);
         }
@@ -76,7 +85,7 @@ impl ConnectionActor {
             return self.work(ctx);
         }
         self.negotiating = None;
-        self.no_longer_called_off();
+        self.called_off = false;
         match finish {
             // It became another connection's.
             Finish::Replaced(_) => self.work(ctx),
@@ -158,11 +167,9 @@ impl Handler<TakeDown> for ConnectionActor {
     type Result = ();
 
     fn handle(&mut self, msg: TakeDown, ctx: &mut Self::Context) {
-        self.wishes.up = false;
-        self.wishes.keep = false;
         let called_off = self.call_off();
+        self.need_not_be_up(ctx);
         if self.child.is_none() && self.ikes.is_empty() {
-            self.cancel_next_attempt(ctx);
             let text = match called_off {
                 true => "connection is not up yet: what was under way is called off",
                 false => "connection is already down",
@@ -180,10 +187,8 @@ impl Handler<TakeChildDown> for ConnectionActor {
     type Result = ();
 
     fn handle(&mut self, msg: TakeChildDown, ctx: &mut Self::Context) {
-        self.wishes.up = false;
-        self.wishes.keep = false;
-        self.cancel_next_attempt(ctx);
         let called_off = self.call_off();
+        self.need_not_be_up(ctx);
         let Some(child) = self.up_child().map(|child| child.child) else {
             let text = match called_off {
                 true => "connection has no Child SA yet: what was under way is called off",
@@ -209,9 +214,7 @@ impl Handler<NeedNotBeUp> for ConnectionActor {
     type Result = ();
 
     fn handle(&mut self, _: NeedNotBeUp, ctx: &mut Self::Context) {
-        self.wishes.up = false;
-        self.wishes.keep = false;
-        self.cancel_next_attempt(ctx);
+        self.need_not_be_up(ctx);
     }
 }
 
@@ -225,6 +228,12 @@ impl Handler<Retire> for ConnectionActor {
         self.wishes.route = false;
         if self.child.is_some() || !self.ikes.is_empty() {
             self.log(Level::Info, "terminating SAs using this connection");
+        }
+        if !self.attached.is_empty() {
+            self.fail(
+                codes::FATAL,
+                "the connection was deleted before the command was carried out",
+            );
         }
         let attached = self.attach(msg.reporter);
         self.leaving.push(Leaving { newest: None, attached });
@@ -256,9 +265,15 @@ impl Handler<IkeNews> for ConnectionActor {
             IkeNews::Established(ike) => {
                 if self.negotiating == Some(ike) {
                     self.negotiating = None;
+                    // Its Child SA is to come.
+                    self.creating |= self.up_child().is_none();
                 }
                 self.established = Some(ike);
-                // It was left to us by one that is being taken down with us.
+                self.route(RoutingEvent::EstablishIke, ctx);
+            }
+            IkeNews::Inherited(ike) => {
+                self.established = Some(ike);
+                // We are being taken down, too.
                 if !self.leaving.is_empty() {
                     self.leave_ike(ike);
                 }
@@ -297,7 +312,7 @@ impl Handler<ChildCameUp> for ConnectionActor {
             self.standing.push(old);
         }
         self.creating = false;
-        self.up_though_called_off(up.child);
+        self.up_though_called_off(&up);
         self.failure = None;
         self.cancel_next_attempt(ctx);
         self.forgo_what_follows_a_teardown();
@@ -357,8 +372,7 @@ impl Handler<ChildWentDown> for ConnectionActor {
             _ => None,
         };
         if let Some(why) = why {
-            self.creating = false;
-            self.no_longer_called_off();
+            (self.creating, self.called_off) = (false, false);
             self.fail(codes::FATAL, &why);
             if let Some(ike) = self.established.or(self.negotiating) {
                 self.leave_ike(ike);

@@ -229,8 +229,9 @@ impl ConnectionActor {
     fn route(&mut self, event: RoutingEvent, ctx: &mut Context<Self>) -> bool {
         self.shell.faults.at(Place::Connection(self.serial));
         let before = self.routing;
+        let wishes = Wishes { keep: self.is_kept(), ..self.wishes };
         let Some((next, actions)) =
-            routing::transition(before, event, self.connection.kind(), self.wishes)
+            routing::transition(before, event, self.connection.kind(), wishes)
         else {
             self.debug_routing(format_args!("{event:?} is not expected in {before:?}"));
             return false;
@@ -240,6 +241,13 @@ impl ConnectionActor {
         self.steps.extend(actions.into_iter().map(Step::Routing));
         self.work(ctx);
         true
+    }
+
+    /// Whether it is to be kept up, and its one revival is not spent: it has not been tried in
+    /// vain since it was up.
+    fn is_kept(&self) -> bool {
+        let came_up = self.steps.iter().any(|step| matches!(step, Step::CameUp));
+        self.wishes.keep && (came_up || self.revival.is_wanted(self.wishes))
     }
 
     fn cancel_next_attempt(&mut self, ctx: &mut Context<Self>) {

@@ -5,7 +5,7 @@ use crate::facts;
 use crate::faults::Place;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use pluto_connections::routing::{RoutingAction, RoutingEvent, Verb};
-use pluto_connections::{Shunt, Updown};
+use pluto_connections::{SerialNo, Shunt, Updown};
 use pluto_kernel::{PolicyAction, PolicySpec};
 use pluto_messages::{
     PeerResolved, Resolve, RunUpdown, SetPolicies, StartIke, StartRefused, StartedIke,
@@ -29,7 +29,7 @@ pub(super) enum Step {
     /// it go, is a first one again.
     CameUp,
     /// What had to be done for a Child SA that is gone is done.
-    Forget(pluto_connections::SerialNo),
+    Forget(SerialNo),
     /// MOBIKE: what follows is for the time of a move, or no longer.
     Moving(bool),
     /// A Child SA has these facts now.
@@ -41,8 +41,8 @@ enum Done {
     Well,
     /// whack's code and a sentence.
     Badly(u16, String),
-    /// updown's verb, with what it printed.
-    Verb(Verb, Outcome, Vec<String>),
+    /// updown's verb for this Child SA, with what it printed.
+    Verb(Verb, Option<SerialNo>, Outcome, Vec<String>),
     Started(StartedIke),
     /// The IKE SA that it may share is being negotiated.
     Shares,
@@ -114,7 +114,7 @@ impl ConnectionActor {
                 }
             }
             // The routing table believes in a route that could not be had.
-            RoutingAction::Updown(Verb::Up) if self.route_failed => {
+            RoutingAction::Updown(Verb::Up) if self.route_failed && self.up_child().is_some() => {
                 self.steps.push_front(Step::Routing(action));
                 self.route_failed = false;
                 self.updown(Verb::Route, ctx);
@@ -202,12 +202,13 @@ impl ConnectionActor {
         let facts = Box::new(facts);
         let run = RunUpdown { verb: facts::verb(verb), means, facts };
         let answer = self.shell.updown.send(run);
+        let child = self.child.as_ref().map(|child| child.child);
         self.wait_for(
             async move {
                 match answer.await {
-                    Ok(Ok(done)) => Done::Verb(verb, done.outcome, done.output),
+                    Ok(Ok(done)) => Done::Verb(verb, child, done.outcome, done.output),
                     Ok(Err(fault)) => {
-                        Done::Verb(verb, Outcome::NotRun(fault.to_string()), Vec::new())
+                        Done::Verb(verb, child, Outcome::NotRun(fault.to_string()), Vec::new())
                     }
                     Err(_) => Done::Well,
                 }
@@ -316,6 +317,9 @@ impl ConnectionActor {
         let queued = self.steps.len();
         self.steps.retain(|step| !matches!(step, Step::Initiate));
         let queued = self.steps.len() < queued;
+        if queued {
+            self.fail(codes::FATAL, "taken down before it began");
+        }
         let waited = std::mem::take(&mut self.waits_for_ike);
         if waited {
             self.fail(codes::FATAL, "taken down while it waited for an IKE SA to share");
@@ -324,17 +328,13 @@ impl ConnectionActor {
         queued || waited || self.called_off
     }
 
-    /// A Child SA has come up that nobody wants any more.
-    pub(super) fn up_though_called_off(&mut self, child: pluto_connections::SerialNo) {
-        if std::mem::take(&mut self.called_off) {
+    /// A Child SA of ours has come up that nobody wants any more.
+    pub(super) fn up_though_called_off(&mut self, up: &ChildUp) {
+        let ours = up.initiator && up.replaces.is_none();
+        if ours && std::mem::take(&mut self.called_off) {
             self.fail(codes::FATAL, "taken down before it was up");
-            self.order(child, Request::DeleteChild(child));
+            self.order(up.child, Request::DeleteChild(up.child));
         }
-    }
-
-    /// What was called off has come to nothing by itself.
-    pub(super) fn no_longer_called_off(&mut self) {
-        self.called_off &= self.asking || self.creating || self.negotiating.is_some();
     }
 
     fn settle(&mut self, done: Done, ctx: &mut Context<Self>) {
@@ -346,7 +346,6 @@ impl ConnectionActor {
                 if self.creating {
                     self.route(RoutingEvent::Initiated, ctx);
                 }
-                self.no_longer_called_off();
             }
             Done::Started(StartedIke { ike, .. }) => {
                 (self.asking, self.creating) = (false, false);
@@ -378,19 +377,23 @@ impl ConnectionActor {
                     self.revive(ctx);
                 }
             }
-            Done::Verb(verb, outcome, output) => self.verb_done(verb, &outcome, output, ctx),
+            Done::Verb(verb, child, outcome, output) => {
+                self.verb_done(verb, child, &outcome, output);
+            }
         }
     }
 
     fn verb_done(
         &mut self,
         verb: Verb,
+        serial: Option<SerialNo>,
         outcome: &Outcome,
         output: Vec<String>,
-        _: &mut Context<Self>,
     ) {
         let name = facts::verb_name(verb);
-        let serial = self.child.as_ref().map(|child| child.child);
+        if matches!(verb, Verb::Route | Verb::Unroute) {
+            self.route_failed = verb == Verb::Route && *outcome != Outcome::Success;
+        }
         let log_name = self.connection.log_name();
         let subject =
             crate::log::Subject { name: Some(&log_name), connection: Some(self.serial), serial };
@@ -417,9 +420,13 @@ impl ConnectionActor {
         // Only what carries traffic there is worth giving the tunnel up for (reference:
         // updown-env, 2).
         if matches!(verb, Verb::Route | Verb::Up) {
-            self.route_failed |= verb == Verb::Route;
-            let Some(child) = self.up_child().map(|child| child.child) else {
-                return self.fail(codes::ROUTE, &trouble);
+            let up = self.up_child().map(|child| child.child);
+            let Some(child) = up.filter(|up| Some(*up) == serial) else {
+                // What has come up meanwhile has verbs of its own.
+                if up.is_none() {
+                    self.fail(codes::ROUTE, &trouble);
+                }
+                return;
             };
             // What is left to do for others, or for what has gone, is done.
             let in_vain = |step: &Step| match step {
@@ -443,6 +450,7 @@ impl ConnectionActor {
                 Step::Initiate
                     | Step::Routing(
                         RoutingAction::InstallTrap
+                            | RoutingAction::InstallNegotiationShunt
                             | RoutingAction::InstallFailureShunt
                             | RoutingAction::RemovePolicies
                             | RoutingAction::Revive

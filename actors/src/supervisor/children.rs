@@ -86,8 +86,9 @@ impl Supervisor {
             ChildEvent::Started { child, connection } => {
                 self.shell.tally.borrow_mut().child_started();
                 let since = self.shell.clock.now();
-                self.children
-                    .insert(child, ChildEntry { actor: None, ike, connection, up: None, since });
+                let entry =
+                    ChildEntry { actor: None, ike, connection, up: None, since, ending: false };
+                self.children.insert(child, entry);
                 if let Some(entry) = self.ikes.get_mut(&ike) {
                     // From here on its end is told.
                     entry.asked_by.retain(|asks| *asks != connection);
@@ -121,16 +122,20 @@ impl Supervisor {
                         connection,
                         up: Some(Arc::clone(&up)),
                         since,
+                        ending: false,
                     };
                     self.children.insert(child, entry);
                     if let Some(entry) = self.ikes.get_mut(&ike) {
                         entry.children.push(child);
                     }
                 }
-                if let Some(entry) = self.connections.get_mut(&connection)
-                    && !entry.up.contains(&child)
-                {
-                    entry.up.push(child);
+                match self.connections.get_mut(&connection) {
+                    Some(entry) if !entry.up.contains(&child) => entry.up.push(child),
+                    Some(_) => {}
+                    // It was deleted meanwhile.
+                    None => {
+                        self.order(child, Request::DeleteChild(child));
+                    }
                 }
                 if let Some(old) = up.replaces {
                     self.watched_sa_rekeyed(old);

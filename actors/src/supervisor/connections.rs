@@ -150,6 +150,7 @@ impl Supervisor {
         for ike in ikes {
             self.leave_ike(ike, serial, pluto_states::Request::Shutdown);
         }
+        self.leave_others(serial);
         self.shell.kernel.do_send(pluto_messages::SetPolicies { connection: serial.0, spec: None });
         self.disclaim_pools(serial);
         self.shell.log.set_classes_of(serial, pluto_whack::DebugSet::NONE);
@@ -439,9 +440,11 @@ impl Supervisor {
 
 impl Takes<ConnectionRetired> for Supervisor {
     fn take(&mut self, msg: ConnectionRetired, _: &mut Context<Self>) {
-        // An IKE SA may have begun on it since it said so.
-        let busy = self.ikes.values().any(|ike| ike.connection == msg.0);
-        if busy {
+        // Something may have begun on it since it said so; it says so again at the end of that.
+        let ike_busy =
+            |ike: &super::IkeEntry| ike.connection == msg.0 || ike.asked_by.contains(&msg.0);
+        let child_busy = self.children.values().any(|child| child.connection == msg.0);
+        if child_busy || self.ikes.values().any(ike_busy) {
             return;
         }
         if let Some(entry) = self.connections.remove(&msg.0) {

@@ -14,8 +14,8 @@ use actix::{Context, Handler};
 use pluto_messages::{
     AddressesFound, ChildExpired, ChildSaNews, ChildSaSuperseded, Command, ConnectionRetired,
     DefaultRouteFound, Escalated, Exited, Fault, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded,
-    IkeSaUprooted, KernelTells, LeaveIke, NewResponder, OrderSa, PeerResolved, ReauthenticateIke,
-    SaNotRekeyed, WriteLeases,
+    IkeSaUprooted, KernelTells, LeaveIke, LeaveOthers, NewResponder, OrderSa, PeerResolved,
+    ReauthenticateIke, SaNotRekeyed, WriteLeases,
 };
 
 /// What the supervisor does about a message.
@@ -125,6 +125,7 @@ taken_again!(
     IkeSaUprooted,
     KernelTells,
     LeaveIke,
+    LeaveOthers,
     OrderSa,
     PeerResolved,
     SaNotRekeyed,

@@ -57,8 +57,11 @@ impl Supervisor {
             let Some(entry) = self.ikes.get(&serial) else { continue };
             if !entry.ending {
                 let children = entry.children.iter().filter_map(|child| self.children.get(child));
+                let children = children.filter(|child| !child.ending);
+                // Its owner may have let its Child SA go, unless it is about to have the first.
+                let owner = (!entry.established && entry.initiator).then_some(entry.connection);
                 let mut connections: Vec<ConnectionSerial> =
-                    children.map(|child| child.connection).chain([entry.connection]).collect();
+                    children.map(|child| child.connection).chain(owner).collect();
                 connections.sort_unstable();
                 connections.dedup();
                 connections.retain(|connection| !entry.left_by.contains(connection));

@@ -86,6 +86,8 @@ struct ChildEntry {
     connection: ConnectionSerial,
     up: Option<Arc<ChildUp>>,
     since: Instant,
+    /// It was told to end.
+    ending: bool,
 }
 
 /// What the supervisor is told at its birth.

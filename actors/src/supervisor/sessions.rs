@@ -5,12 +5,12 @@ use super::{IkeEntry, Supervisor};
 use crate::ike_sa::IkeSaActor;
 use crate::watch;
 use actix::{Context, Handler};
-use pluto_connections::{ConnectionSerial, Encapsulation, IkePolicy, SerialNo};
+use pluto_connections::{ConfigRole, ConnectionSerial, Encapsulation, IkePolicy, SerialNo};
 use pluto_kernel::KernelEvent;
 use pluto_messages::{
     Exit, Fault, IkeDecided, IkeNews, IkeSaEstablished, IkeSaFinished, IkeSaSucceeded, KernelTells,
-    LeaveIke, LifetimeOver, MappingChanged, NewResponder, Order, OrderSa, SaNotRekeyed, StartIke,
-    StartRefused, StartedIke, TrafficWaits, Who,
+    LeaveIke, LeaveOthers, LifetimeOver, MappingChanged, NewResponder, Order, OrderSa,
+    SaNotRekeyed, StartIke, StartRefused, StartedIke, TrafficWaits, Who,
 };
 use pluto_states::{ChildUp, DownReason, Finish, IkeSa, Input, Level, Request, ResponderStart};
 use pluto_whack::codes;
@@ -130,6 +130,7 @@ impl Supervisor {
     /// Sends an order to a state by its serial number; false: there is none.
     pub(super) fn order(&mut self, serial: SerialNo, request: Request) -> bool {
         let carrier = self.children.get(&serial).map_or(serial, |child| child.ike);
+        let ends_child = matches!(request, Request::DeleteChild(child) if child == serial);
         let ike = self.ikes.get_mut(&carrier);
         let ike = ike.map(|ike| {
             ike.ending |= matches!(
@@ -144,7 +145,11 @@ impl Supervisor {
         if let Some(ike) = ike {
             ike.actor.addr.do_send(Order(request));
         }
-        ike.is_some()
+        let is_there = ike.is_some();
+        if let Some(child) = self.children.get_mut(&serial).filter(|_| ends_child) {
+            child.ending = true;
+        }
+        is_there
     }
 
     fn kernel_tells(&mut self, event: KernelEvent, ctx: &mut Context<Self>) {
@@ -316,8 +321,20 @@ impl Supervisor {
         };
         let children = connection.child_policies();
         let policy = self.as_this_host_does(policy);
+        let mut useless = None;
         // On an IKE SA that stands already, a Child SA costs one exchange.
-        let (standing, awaited) = self.shareable(connection, &policy);
+        let (mut standing, mut awaited) = self.shareable(connection, &policy);
+        // An address, and what goes with it, is asked for by IKE_AUTH alone.
+        if connection.config_role() == Some(ConfigRole::Client) {
+            awaited = None;
+            let has_it = |ike: &SerialNo| self.carries(*ike, wanted);
+            if let Some(without) = standing.take_if(|ike| !has_it(ike)) {
+                let own = self.ikes.get(&without).filter(|ike| ike.connection == wanted);
+                if own.is_some_and(|ike| ike.children.is_empty()) {
+                    useless = Some(without);
+                }
+            }
+        }
         if let Some(ike) = standing {
             if let Some(entry) = self.ikes.get_mut(&ike) {
                 entry.left_by.retain(|other| *other != wanted);
@@ -346,6 +363,9 @@ impl Supervisor {
             remote,
             &mut **self.shell.entropy.borrow_mut(),
         );
+        if let Some(useless) = useless {
+            self.order(useless, Request::DeleteIke);
+        }
         let ike = self.start_ike(sa, Some(Input::Start), None, wanted, ctx);
         Ok(Some(StartedIke { ike, shared: false }))
     }
@@ -355,6 +375,13 @@ impl Supervisor {
     /// The established IKE SA that may carry this connection's Child SAs, and the one that we
     /// have begun and that may when it is established: its own, or that of a connection between
     /// the same hosts, with the same identities, proofs and proposals.
+    /// Whether a Child SA of this connection stands on this IKE SA.
+    fn carries(&self, ike: SerialNo, connection: ConnectionSerial) -> bool {
+        let children = self.ikes.get(&ike).map(|ike| &ike.children);
+        let children = children.into_iter().flatten().filter_map(|child| self.children.get(child));
+        children.into_iter().any(|child| child.connection == connection && child.up.is_some())
+    }
+
     fn shareable(
         &self,
         connection: &pluto_connections::Connection,
@@ -526,7 +553,28 @@ impl Takes<LeaveIke> for Supervisor {
     }
 }
 
+impl Takes<LeaveOthers> for Supervisor {
+    fn take(&mut self, msg: LeaveOthers, _: &mut Context<Self>) {
+        self.leave_others(msg.0);
+    }
+}
+
 impl Supervisor {
+    /// Deletes what a connection has on IKE SAs of others.
+    pub(super) fn leave_others(&mut self, leaves: ConnectionSerial) {
+        let others =
+            |ike: &SerialNo| self.ikes.get(ike).is_some_and(|ike| ike.connection != leaves);
+        let children = self.children.iter();
+        let on_others: Vec<SerialNo> = children
+            .filter(|(_, child)| child.connection == leaves && !child.ending && others(&child.ike))
+            .filter(|(_, child)| child.up.is_some())
+            .map(|(serial, _)| *serial)
+            .collect();
+        for child in on_others {
+            self.order(child, Request::DeleteChild(child));
+        }
+    }
+
     /// A connection is done with an IKE SA. Where Child SAs of others are on it, it passes to
     /// one of them, and only the connection's own end; otherwise `end` is ordered.
     pub(super) fn leave_ike(&mut self, ike: SerialNo, leaves: ConnectionSerial, end: Request) {
@@ -557,7 +605,7 @@ impl Supervisor {
         }
         self.order(ike, Request::BelongTo(policy));
         self.move_ike(ike, heir);
-        self.tell_connection(heir, IkeNews::Established(ike));
+        self.tell_connection(heir, IkeNews::Inherited(ike));
         for (child, _) in children.into_iter().filter(|(_, connection)| *connection == leaves) {
             self.order(child, Request::DeleteChild(child));
         }
