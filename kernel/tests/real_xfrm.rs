@@ -185,6 +185,27 @@ fn a_successor_clears_what_a_killed_daemon_left() {
 }
 
 #[test]
+fn a_successor_with_the_embedded_data_plane_clears_addresses_and_routes_too() {
+    if !in_new_namespace("reset-embedded") {
+        return;
+    }
+    let mut killed = kernel();
+    let (address, interface) = ("10.9.0.1".parse().unwrap(), "eth0".to_owned());
+    killed.route(&RouteChange::AddAddress { address, interface }).unwrap();
+    let (destination, interface) = (("10.7.0.0".parse().unwrap(), 24), "eth0".into());
+    let route = Route { destination, interface, gateway: None, source: None, metric: 0, mtu: 0 };
+    killed.route(&RouteChange::Add(route)).unwrap();
+    let shown = || ip("address show dev eth0") + &ip("route show table main");
+    assert!(shown().contains("10.9.0.1") && shown().contains("10.7.0.0/24"), "{}", shown());
+    drop(killed);
+    let backend = choose(Protostack::Embedded, BackendOptions::default()).unwrap();
+    println!("{:?}", backend.notes);
+    assert!(backend.kernel.ledger().is_empty());
+    assert!(!shown().contains("10.9.0.1") && !shown().contains("10.7.0.0/24"), "{}", shown());
+    assert!(shown().contains("192.0.2.1"), "{}", shown());
+}
+
+#[test]
 fn an_heir_with_the_ledger_takes_everything_back() {
     if !in_new_namespace("adopt") {
         return;

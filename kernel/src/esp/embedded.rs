@@ -187,6 +187,13 @@ impl EmbeddedKernel {
             }
         };
         let mut host = Host::open()?;
+        let mut ledger = Ledger::default();
+        // Where this is not allowed, a predecessor could not leave anything either.
+        let cleared = host.remove_stale_routes().and_then(|()| host.remove_stale(&mut ledger));
+        match cleared {
+            Err(error) if error.errno != libc::EPERM => notes.push(error.to_string()),
+            _ => {}
+        }
         (host.table, host.mark) = (TABLE, MARK);
         let may_mark = Sockets::may_mark(MARK) && rule::add(&mut host).is_ok();
         if !may_mark {
@@ -214,7 +221,7 @@ impl EmbeddedKernel {
             plane,
             host,
             rule: may_mark,
-            ledger: Ledger::default(),
+            ledger,
             capabilities: Capabilities { esp: true, raw_esp, ..Capabilities::default() },
             reserved: FxHashMap::default(),
             passes: Passes::default(),
