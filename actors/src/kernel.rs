@@ -12,9 +12,9 @@ use pluto_kernel::{
 };
 use pluto_messages::{
     AllocateSpi, ChangeRoutes, DescribeKernel, Escalated, Fault, FlushKernel, InstallInboundSa,
-    InstallOutboundSa, InstallSaPair, KernelAnswer, KernelDescription, KernelTells, ListAddresses,
-    MoveSaPair, ReadCounters, ReadManyCounters, RemoveReplacedSaPair, RemoveSaPair, RouteTo,
-    SetPolicies, StopSending,
+    InstallOutboundSa, InstallSaPair, KernelAnswer, KernelDescription, KernelTells, KnowsChildren,
+    ListAddresses, MoveSaPair, ReadCounters, ReadManyCounters, RemoveReplacedSaPair, RemoveSaPair,
+    RouteTo, SetPolicies, StopSending,
 };
 use pluto_states::{ChildInstall, Instant, KernelFault};
 use rustc_hash::FxHashMap;
@@ -253,11 +253,21 @@ impl Handler<StopSending> for KernelActor {
 /// How long packets may be on their way through the kernel by an SA that is elsewhere by now.
 const LEFT_LINGERS: Duration = Duration::from_millis(100);
 
+impl Handler<KnowsChildren> for KernelActor {
+    type Result = ();
+
+    fn handle(&mut self, msg: KnowsChildren, _: &mut Self::Context) {
+        let _ = self.service.call(|core| core.forget_wishes(msg.0));
+    }
+}
+
 impl Handler<MoveSaPair> for KernelActor {
     type Result = KernelAnswer<()>;
 
     fn handle(&mut self, msg: MoveSaPair, ctx: &mut Self::Context) -> Self::Result {
         let child = msg.0.child;
+        // From its new place, where it was before is news again.
+        self.mappings.told.remove(&Some(child));
         ctx.run_later(LEFT_LINGERS, move |actor, _| {
             // What is not there any more is no error, and nobody could do anything else.
             let _ = actor.service.call(|core| core.remove_left(child));
@@ -327,8 +337,9 @@ fn inverse(change: &pluto_kernel::RouteChange) -> Option<pluto_kernel::RouteChan
     };
     match change.clone() {
         Add(route) => Some(Remove(route)),
-        Replace { was, by } => Some(Replace { was: by, by: was }),
-        HandOver { from, to } => Some(Replace { was: to, by: from }),
+        // Where the one from before cannot be had any more, ours goes all the same.
+        Replace { was, by } => Some(HandOver { from: by, to: was }),
+        HandOver { from, to } => Some(HandOver { from: to, to: from }),
         AddAddress { address, interface } => Some(RemoveAddress { address, interface }),
         Remove(_) | KeepAddress { .. } | RemoveAddress { .. } => None,
     }

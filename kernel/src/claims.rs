@@ -81,6 +81,12 @@ impl Claim {
         self.users.push(user);
     }
 
+    /// The connection knows by now of every Child SA: what it wished before it did, it would not
+    /// wish any more.
+    fn forget_wish(&mut self) {
+        self.wish = None;
+    }
+
     /// The connection wishes nothing. Whether the claim stays.
     fn give_up(&mut self) -> bool {
         let needed = !self.users.is_empty();
@@ -132,6 +138,12 @@ impl Claims {
     /// What `connection` claims.
     pub(crate) fn of(&self, connection: u64, key: &PolicyKey) -> Option<&Claim> {
         self.0.get(key)?.iter().find(|claim| claim.connection == connection)
+    }
+
+    /// What `connection` has wished before it knew of its Child SAs is void.
+    pub(crate) fn forget_wish(&mut self, connection: u64, key: &PolicyKey) {
+        let claims = self.0.get_mut(key).into_iter().flatten();
+        claims.filter(|claim| claim.connection == connection).for_each(Claim::forget_wish);
     }
 
     /// What `connection` has installed while none of its Child SAs sends.

@@ -474,6 +474,10 @@ impl Kernel for FakeKernel {
         Ok(())
     }
 
+    fn forget_wishes(&mut self, connection: u64) {
+        self.ledger.forget_wishes(connection);
+    }
+
     fn counters(&mut self, child: u64) -> Result<Counters, KernelError> {
         let mut model = self.tables.model();
         model.enter("counters")?;

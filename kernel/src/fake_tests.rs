@@ -283,6 +283,20 @@ fn the_last_wish_counts_and_a_new_child_sa_is_newer() {
     assert!(kernel.tables().is_empty() && kernel.ledger().is_empty());
 }
 
+/// What was wished in ignorance is not carried out hours later.
+#[test]
+fn what_a_connection_wished_is_void_once_it_knows_of_its_child_sa() {
+    let mut kernel = FakeKernel::new();
+    let spi = kernel.allocate_spi(&request(2)).unwrap();
+    kernel.install(&spec(2, 1, spi, 0xa)).unwrap();
+    kernel.remove_policies(1).unwrap();
+    kernel.forget_wishes(1);
+    kernel.remove(2).unwrap();
+    assert_eq!(done(&kernel), TUNNEL, "nothing in clear until the connection says so");
+    kernel.set_policies(1, &bare(PolicyAction::Block, vec![pair(2)])).unwrap();
+    assert_eq!(done(&kernel), [(Direction::Out, "block")]);
+}
+
 #[test]
 fn what_lingers_does_not_hold_its_connections_policies() {
     let mut kernel = FakeKernel::new();

@@ -279,6 +279,13 @@ impl Ledger {
         change
     }
 
+    /// What `connection` has wished before it knew of its Child SAs is void.
+    pub fn forget_wishes(&mut self, connection: u64) {
+        for key in self.policies_of(connection) {
+            self.claims.forget_wish(connection, &key);
+        }
+    }
+
     /// Strikes out all that `connection` wants, though Child SAs may need it.
     pub(crate) fn drop_claims(&mut self, connection: u64) -> Vec<PolicyChange> {
         let keys = self.policies_of(connection);

@@ -123,6 +123,10 @@ pub trait Kernel: std::fmt::Debug {
     /// See [`KernelError`].
     fn remove_policies(&mut self, connection: u64) -> Result<(), KernelError>;
 
+    /// A connection has heard of all Child SAs that are installed for it: what it has said of its
+    /// policies before was not meant for when they are gone.
+    fn forget_wishes(&mut self, connection: u64);
+
     /// Traffic counters of a Child SA.
     ///
     /// # Errors

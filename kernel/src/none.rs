@@ -138,6 +138,10 @@ impl Kernel for NoneKernel {
         Ok(())
     }
 
+    fn forget_wishes(&mut self, connection: u64) {
+        self.ledger.forget_wishes(connection);
+    }
+
     fn counters(&mut self, child: u64) -> Result<Counters, KernelError> {
         if self.ledger.children.contains_key(&child) {
             return Ok(Counters::default());

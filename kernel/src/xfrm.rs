@@ -500,14 +500,14 @@ impl Kernel for XfrmKernel {
     }
 
     fn remove(&mut self, child: u64) -> Result<(), KernelError> {
-        self.remove_left(child)?;
+        let left = self.remove_left(child);
         let sas = self.ledger.children.get(&child).map(|owned| owned.sas.clone());
-        let Some(sas) = sas else { return Ok(()) };
+        let Some(sas) = sas else { return left };
         // What goes out goes elsewhere before the SA goes.
         let changes = self.ledger.stop_sending(child, false);
         self.change_and_remove(&changes, &sas)?;
         self.ledger.take_child(child);
-        Ok(())
+        left
     }
 
     fn set_policies(&mut self, connection: u64, spec: &PolicySpec) -> Result<(), KernelError> {
@@ -527,6 +527,10 @@ impl Kernel for XfrmKernel {
             changes.push(self.ledger.release(connection, key));
         }
         self.change_policies(&changes)
+    }
+
+    fn forget_wishes(&mut self, connection: u64) {
+        self.ledger.forget_wishes(connection);
     }
 
     fn counters(&mut self, child: u64) -> Result<Counters, KernelError> {

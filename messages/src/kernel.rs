@@ -53,6 +53,11 @@ pub struct RemoveReplacedSaPair(pub u64);
 #[rtype(result = "()")]
 pub struct StopSending(pub u64);
 
+/// A connection knows by now of all Child SAs that were installed for it.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct KnowsChildren(pub u64);
+
 /// Set or remove a connection's policies.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "KernelAnswer<()>")]

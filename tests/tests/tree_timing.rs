@@ -425,3 +425,110 @@ fn taking_down_what_is_to_be_revived_removes_its_trap() {
         pair.end().await;
     });
 }
+
+/// What is rekeyed without a Child SA is no attempt to come up.
+#[test]
+fn an_ike_sa_that_is_rekeyed_without_a_child_sa_is_no_obstacle_to_one() {
+    run(async {
+        let pair = Pair::new(1100, "").await;
+        pair.establish().await;
+        pair.west.order(Request::DownChild { name: named("tunnel") }).await;
+        let rekey = Request::RekeyIke { name: named("tunnel"), asynchronous: false };
+        assert_eq!(pair.west.order(rekey).await.status, 0, "{}", pair.west.log);
+        seconds(5).await;
+        let up = pair.west.initiate("tunnel").outcome().await;
+        assert_eq!(up.status, 0, "{up:?}");
+        pair.assert_up(1).await;
+        pair.end().await;
+    });
+}
+
+/// The IKE SA is rekeyed, and the old one has not gone: who goes leaves both to who stays.
+#[test]
+fn who_is_taken_down_right_after_a_rekeying_leaves_a_sharer_alone() {
+    run(async {
+        let pair = Pair::new(1110, "").await;
+        pair.establish().await;
+        pair.add_sharing("").await;
+        let up = pair.west.initiate("second").outcome().await;
+        assert_eq!(up.status, 0, "{up:?}");
+        let rekey = Request::RekeyIke { name: named("tunnel"), asynchronous: true };
+        let east = pair.east.address;
+        // East's answers to Deletes are lost for a while.
+        let dropped = move |sent: &pluto_tests::tree::Sent| {
+            let header = sent.header();
+            let informational = pluto_wire::numbers::ExchangeType::INFORMATIONAL;
+            let asks = header.is_some_and(|header| header.exchange == informational);
+            sent.from.ip() == east && asks
+        };
+        pair.wire.rule(move |sent| if dropped(sent) { Fate::Lost } else { Fate::Arrives });
+        assert_eq!(pair.west.order(rekey).await.status, 0);
+        seconds(1).await;
+        let down = pair.west.begin(Request::Down { name: named("tunnel") });
+        seconds(3).await;
+        pair.wire.rule(|_| Fate::Arrives);
+        assert_eq!(down.outcome().await.status, 0);
+        seconds(120).await;
+        let census = pair.west.census().await;
+        assert_eq!((census.ike_sas, census.child_sas), (1, 1), "{}", pair.west.log);
+        assert_eq!(pair.east.census().await.child_sas, 1, "{}", pair.east.log);
+        assert!(!pair.west.log.says("revival"), "{}", pair.west.log);
+        for host in [&pair.west, &pair.east] {
+            host.order(Request::Delete { name: named("second") }).await;
+        }
+        pair.end().await;
+    });
+}
+
+#[test]
+fn an_instance_that_never_came_up_goes_when_it_is_taken_down() {
+    run(async {
+        let [west, east] = Pair::setups(1120);
+        let pair = Pair::bare(west, east).await;
+        let anybody = "left=192.0.2.2 leftsubnet=10.2.0.0/24 right=%any rightid=@nobody \
+            rightsubnet=10.1.0.0/24 retransmit-timeout=5";
+        pair.east.add(connection("anybody", anybody)).await;
+        let up = pair.east.order(Request::Initiate {
+            name: named("anybody"),
+            remote_host: Some("192.0.2.77".into()),
+            asynchronous: true,
+            username: None,
+            password: None,
+        });
+        assert_eq!(up.await.status, 0);
+        seconds(60).await;
+        assert_eq!(pair.east.census().await.connections, 2, "{}", pair.east.log);
+        pair.east.order(Request::Down { name: named("anybody") }).await;
+        seconds(60).await;
+        let census = pair.east.census().await;
+        assert_eq!((census.connections, census.ike_sas), (1, 0), "{}", pair.east.log);
+        pair.east.delete("anybody").await;
+        assert_eq!([pair.west.stop().await, pair.east.stop().await], [0, 0]);
+    });
+}
+
+/// Its Child SA comes up for a connection that is no more, and leaves no policies.
+#[test]
+fn a_connection_that_is_replaced_while_its_child_sa_is_made_leaves_no_policies() {
+    run(async {
+        let pair = Pair::new(1130, "").await;
+        pair.establish().await;
+        pair.add_sharing("").await;
+        slow_wire(&pair);
+        let up = pair.west.initiate("second");
+        pass(Duration::from_millis(150)).await;
+        let words = NET_TO_NET.replace("10.1.0.0", "10.3.0.0");
+        let connection = connection("second", &words);
+        let added = pair.west.order(Request::Add { connection, replace: true }).await;
+        assert_eq!(added.status, 0, "{added:?}");
+        assert_ne!(up.outcome().await.status, 0);
+        seconds(10).await;
+        assert_eq!(pair.west.census().await.child_sas, 1, "{}", pair.west.log);
+        let policies = pair.west.kernel.policies();
+        assert_eq!(policies.len(), 3, "{policies:#?}\n{}", pair.west.log);
+        for host in [&pair.west, &pair.east] {
+            host.order(Request::Delete { name: named("second") }).await;
+        }
+        pair.end().await;
+    });
+}

@@ -80,8 +80,8 @@ impl Work {
         match self.clone() {
             Self::AddRoute(route) => Self::RemoveRoute(route),
             Self::RemoveRoute(route) => Self::AddRoute(route),
-            Self::ReplaceRoute { was, by } => Self::ReplaceRoute { was: by, by: was },
-            Self::HandOver { from, to } => Self::ReplaceRoute { was: to, by: from },
+            Self::ReplaceRoute { was, by } => Self::HandOver { from: by, to: was },
+            Self::HandOver { from, to } => Self::HandOver { from: to, to: from },
             // It was there before.
             kept @ Self::KeepAddress { .. } => kept,
             Self::AddAddress { address, interface } => Self::RemoveAddress { address, interface },

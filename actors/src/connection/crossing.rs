@@ -94,7 +94,7 @@ impl ConnectionActor {
     }
 
     /// Whether a Child SA is up.
-    fn stands(&self, child: SerialNo) -> bool {
+    pub(super) fn stands(&self, child: SerialNo) -> bool {
         self.up_child().into_iter().chain(&self.standing).any(|up| up.child == child)
     }
 }

@@ -6,8 +6,9 @@ use pluto_connections::routing::{Routing, RoutingAction, RoutingEvent};
 use pluto_connections::{Kind, SerialNo};
 use pluto_messages::{
     ChildCameUp, ChildMoved, ChildSuspended, ChildWentDown, ConnectionChanged,
-    ConnectionDescription, DescribeConnection, IkeDecided, IkeNews, Initiate, LeaveIke,
-    LeaveOthers, NeedNotBeUp, OrderSa, Retire, SetRouted, TakeChildDown, TakeDown, TrafficWaits,
+    ConnectionDescription, DescribeConnection, IkeDecided, IkeNews, Initiate, KnowsChildren,
+    LeaveIke, LeaveOthers, NeedNotBeUp, OrderSa, Retire, SetRouted, TakeChildDown, TakeDown,
+    TrafficWaits,
 };
 use pluto_states::{DownReason, Finish, Level, Request};
 use pluto_whack::codes;
@@ -46,10 +47,11 @@ impl ConnectionActor {
     fn need_not_be_up(&mut self, ctx: &mut Context<Self>) {
         (self.wishes.up, self.wishes.keep) = (false, false);
         self.cancel_next_attempt(ctx);
-        let routed = self.wishes.route && self.connection.kind() == Kind::Permanent;
+        let routed = self.wishes.route && self.connection.kind() != Kind::Instance;
         if !routed && self.routing == Routing::RoutedOndemand {
             self.route(RoutingEvent::Unroute, ctx);
         }
+        self.work(ctx);
     }
 
     /// An attempt came to nothing: tells whoever waits, and lets the routing table decide
@@ -80,6 +82,10 @@ impl ConnectionActor {
         self.ikes.retain(|other| *other != ike);
         if self.established == Some(ike) {
             self.established = None;
+        }
+        if self.attempt == Some(ike) {
+            self.attempt = None;
+            self.creating &= self.asking;
         }
         if self.negotiating != Some(ike) {
             return self.work(ctx);
@@ -112,7 +118,8 @@ impl Handler<Initiate> for ConnectionActor {
 
     fn handle(&mut self, msg: Initiate, ctx: &mut Self::Context) {
         if self.retiring {
-            return;
+            let text = format!("{}: is being deleted", self.connection.log_name());
+            return msg.reporter.say(codes::FATAL, text);
         }
         if self.wishes.never_negotiate {
             let (code, why) = shunt_refusal();
@@ -265,8 +272,9 @@ impl Handler<IkeNews> for ConnectionActor {
             IkeNews::Established(ike) => {
                 if self.negotiating == Some(ike) {
                     self.negotiating = None;
-                    // Its Child SA is to come.
-                    self.creating |= self.up_child().is_none();
+                    // Its Child SA is to come; not so where it was rekeyed without one.
+                    let ours = self.attempt == Some(ike) || self.asking;
+                    self.creating |= ours && self.up_child().is_none();
                 }
                 self.established = Some(ike);
                 self.route(RoutingEvent::EstablishIke, ctx);
@@ -316,6 +324,7 @@ impl Handler<ChildCameUp> for ConnectionActor {
         self.failure = None;
         self.cancel_next_attempt(ctx);
         self.forgo_what_follows_a_teardown();
+        self.shell.kernel.do_send(KnowsChildren(self.serial.0));
         self.route(RoutingEvent::EstablishInbound, ctx);
         self.route(RoutingEvent::EstablishOutbound, ctx);
         if replanted {

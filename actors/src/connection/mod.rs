@@ -127,6 +127,8 @@ pub struct ConnectionActor {
     /// The supervisor is asked for an IKE SA (names are being resolved before), and has not
     /// answered.
     asking: bool,
+    /// The IKE SA that it has begun to come up, until that ends.
+    attempt: Option<SerialNo>,
     /// It was taken down while something was under way that cannot be stopped: what comes of
     /// that is deleted.
     called_off: bool,
@@ -185,6 +187,7 @@ impl ConnectionActor {
             failure: None,
             route_failed: false,
             asking: false,
+            attempt: None,
             called_off: false,
         }
     }

@@ -330,7 +330,10 @@ impl ConnectionActor {
 
     /// A Child SA of ours has come up that nobody wants any more.
     pub(super) fn up_though_called_off(&mut self, up: &ChildUp) {
-        let ours = up.initiator && up.replaces.is_none();
+        let goes = |old: SerialNo| {
+            !self.stands(old) || self.leaving_child.iter().any(|(child, _)| *child == old)
+        };
+        let ours = up.initiator && up.replaces.is_none_or(goes);
         if ours && std::mem::take(&mut self.called_off) {
             self.fail(codes::FATAL, "taken down before it was up");
             self.order(up.child, Request::DeleteChild(up.child));
@@ -349,6 +352,7 @@ impl ConnectionActor {
             }
             Done::Started(StartedIke { ike, .. }) => {
                 (self.asking, self.creating) = (false, false);
+                self.attempt = Some(ike);
                 if std::mem::take(&mut self.called_off) {
                     self.order(ike, Request::DeleteIke);
                 }
@@ -420,22 +424,19 @@ impl ConnectionActor {
         // Only what carries traffic there is worth giving the tunnel up for (reference:
         // updown-env, 2).
         if matches!(verb, Verb::Route | Verb::Up) {
-            let up = self.up_child().map(|child| child.child);
-            let Some(child) = up.filter(|up| Some(*up) == serial) else {
-                // What has come up meanwhile has verbs of its own.
-                if up.is_none() {
-                    self.fail(codes::ROUTE, &trouble);
-                }
+            let Some(child) = self.up_child().map(|child| child.child) else {
+                return self.fail(codes::ROUTE, &trouble);
+            };
+            let carries = |step: &Step| {
+                let carries = |verb: &Verb| matches!(verb, Verb::Route | Verb::Up);
+                matches!(step, Step::Routing(RoutingAction::Updown(verb)) if carries(verb))
+            };
+            // What has come up meanwhile may have verbs of its own.
+            if serial != Some(child) && self.steps.iter().any(carries) {
                 return;
-            };
+            }
             // What is left to do for others, or for what has gone, is done.
-            let in_vain = |step: &Step| match step {
-                Step::Routing(RoutingAction::Updown(verb)) => {
-                    matches!(verb, Verb::Route | Verb::Up)
-                }
-                step => matches!(step, Step::CameUp),
-            };
-            self.steps.retain(|step| !in_vain(step));
+            self.steps.retain(|step| !carries(step) && !matches!(step, Step::CameUp));
             self.order(child, Request::DeleteChild(child));
             self.fail(codes::ROUTE, &format!("{trouble}; the Child SA is deleted"));
         }

@@ -8,7 +8,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use pluto_connections::{ConnectionSerial, SerialNo};
 use pluto_messages::{
     ChildCameUp, ChildExpired, ChildMoved, ChildSaNews, ChildSaSuperseded, ChildSuspended,
-    ChildWentDown, Exit, Order, RemoveReplacedSaPair, RemoveSaPair, StopSending, Who,
+    ChildWentDown, Exit, Order, RemoveReplacedSaPair, RemoveSaPair, SetPolicies, StopSending, Who,
 };
 use pluto_states::{ChildEvent, DownReason, Request};
 use std::rc::Rc;
@@ -66,6 +66,11 @@ impl Supervisor {
             ike.children.retain(|other| *other != child);
         }
         self.watched_sa_ended(child, replaced_by);
+        // Nobody else speaks for a connection that was deleted before its Child SA was made.
+        if !self.connections.contains_key(&entry.connection) && !self.shell.leave_state.get() {
+            let (connection, spec) = (entry.connection.0, None);
+            self.shell.kernel.do_send(SetPolicies { connection, spec });
+        }
         self.tell_connection(entry.connection, ChildWentDown { child, reason, replaced_by });
     }
 

@@ -441,6 +441,10 @@ impl Supervisor {
 impl Takes<ConnectionRetired> for Supervisor {
     fn take(&mut self, msg: ConnectionRetired, _: &mut Context<Self>) {
         // Something may have begun on it since it said so; it says so again at the end of that.
+        let retiring = self.connections.get(&msg.0).is_some_and(|entry| entry.retiring);
+        if retiring {
+            self.ikes.values_mut().for_each(|ike| ike.asked_by.retain(|asks| *asks != msg.0));
+        }
         let ike_busy =
             |ike: &super::IkeEntry| ike.connection == msg.0 || ike.asked_by.contains(&msg.0);
         let child_busy = self.children.values().any(|child| child.connection == msg.0);

@@ -73,6 +73,8 @@ struct IkeEntry {
     since: Instant,
     /// It was told to end, or was replaced: nothing new is begun on it.
     ending: bool,
+    /// What has inherited its Child SAs.
+    successor: Option<SerialNo>,
     /// Its address is gone, and it may not leave it.
     uprooted: Option<uprooted::Uprooted>,
     /// What it told when it ended; none when it panicked.

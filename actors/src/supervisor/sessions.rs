@@ -56,6 +56,7 @@ impl Supervisor {
             initiator,
             awaited_by: Vec::new(),
             asked_by: Vec::new(),
+            successor: None,
             left_by: Vec::new(),
             remote_id: None,
             children: Vec::new(),
@@ -372,9 +373,6 @@ impl Supervisor {
 }
 
 impl Supervisor {
-    /// The established IKE SA that may carry this connection's Child SAs, and the one that we
-    /// have begun and that may when it is established: its own, or that of a connection between
-    /// the same hosts, with the same identities, proofs and proposals.
     /// Whether a Child SA of this connection stands on this IKE SA.
     fn carries(&self, ike: SerialNo, connection: ConnectionSerial) -> bool {
         let children = self.ikes.get(&ike).map(|ike| &ike.children);
@@ -382,6 +380,9 @@ impl Supervisor {
         children.into_iter().any(|child| child.connection == connection && child.up.is_some())
     }
 
+    /// The established IKE SA that may carry this connection's Child SAs, and the one that we
+    /// have begun and that may when it is established: its own, or that of a connection between
+    /// the same hosts, with the same identities, proofs and proposals.
     fn shareable(
         &self,
         connection: &pluto_connections::Connection,
@@ -497,6 +498,9 @@ impl Takes<IkeSaSucceeded> for Supervisor {
         let new = self.start_ike(*msg.successor, None, None, connection, ctx);
         if summary.replaced_by.is_none() {
             self.inherit_lease(msg.old, new);
+            if let Some(old) = self.ikes.get_mut(&msg.old) {
+                old.successor = Some(new);
+            }
         }
         for child in &summary.children {
             let (Some(entry), Some(parent)) =
@@ -579,6 +583,11 @@ impl Supervisor {
     /// one of them, and only the connection's own end; otherwise `end` is ordered.
     pub(super) fn leave_ike(&mut self, ike: SerialNo, leaves: ConnectionSerial, end: Request) {
         let own = |entry: &&mut IkeEntry| entry.connection == leaves;
+        let successor = self.ikes.get(&ike).and_then(|entry| entry.successor);
+        // What is said to an IKE SA that was rekeyed, its successor is told.
+        if let Some(successor) = successor.filter(|ike| self.ikes.contains_key(ike)) {
+            return self.leave_ike(successor, leaves, end);
+        }
         if let Some(entry) = self.ikes.get_mut(&ike).filter(own) {
             entry.left_by.push(leaves);
         }

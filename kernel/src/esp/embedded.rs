@@ -562,6 +562,10 @@ impl Kernel for EmbeddedKernel {
         Ok(())
     }
 
+    fn forget_wishes(&mut self, connection: u64) {
+        self.ledger.forget_wishes(connection);
+    }
+
     fn counters(&mut self, child: u64) -> Result<Counters, KernelError> {
         let tables = self.plane.parts.shared.tables();
         let Some((inbound, outbound)) = tables.sad.child(child) else {

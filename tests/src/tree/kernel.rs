@@ -115,6 +115,10 @@ impl Kernel for Shaky {
         self.call(|kernel| kernel.remove_policies(connection))
     }
 
+    fn forget_wishes(&mut self, connection: u64) {
+        self.call(|kernel| kernel.forget_wishes(connection));
+    }
+
     fn counters(&mut self, child: u64) -> Result<Counters, KernelError> {
         self.call(|kernel| kernel.counters(child))
     }
