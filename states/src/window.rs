@@ -117,13 +117,14 @@ impl Window {
         let id = self.next_request;
         self.next_request = id.saturating_add(1);
         let delay = policy.interval.max(Duration::from_millis(1));
+        let wait = with_jitter(delay, &message, 0);
         self.outstanding = Some(Outstanding {
             id,
             exchange,
             message,
             policy,
             sent: now,
-            due: now.after(delay.min(policy.timeout)),
+            due: now.after(wait.min(policy.timeout)),
             delay,
             resends: 0,
             last: now,
@@ -248,7 +249,8 @@ impl Window {
         self.outstanding.as_ref().map(|request| request.due)
     }
 
-    /// Retransmission: the delay doubles; the last wait ends at the policy's timeout.
+    /// Retransmission: the delay doubles, with some jitter; the last wait ends at the policy's
+    /// timeout.
     pub(crate) fn overdue(&mut self, now: Instant) -> Option<Overdue> {
         let request = self.outstanding.as_mut().filter(|request| request.due <= now)?;
         let end = request.sent.after(request.policy.timeout);
@@ -268,7 +270,8 @@ impl Window {
             PutForward::No | PutForward::Done => {
                 request.resends = request.resends.saturating_add(1);
                 request.delay = request.delay.saturating_mul(2);
-                request.due = now.after(request.delay).min(end);
+                let wait = with_jitter(request.delay, &request.message, request.resends);
+                request.due = now.after(wait).min(end);
                 request.put_forward = PutForward::No;
                 true
             }
@@ -285,9 +288,23 @@ impl Window {
             shrunk,
             resends: request.resends,
             in_turn,
-            wait: request.due.since(now),
+            wait: request.delay.min(request.due.since(now)),
         })
     }
+}
+
+/// A wait, longer by up to an eighth: the requests of thousands of IKE SAs that were lost at once
+/// do not come again at once. What it depends on is random: the initiator's SPI in front, and
+/// mostly the checksum at the end.
+fn with_jitter(wait: Duration, message: &Outgoing, resends: u8) -> Duration {
+    const OCTETS: usize = 8;
+    let bytes = message.first.datagrams().next().unwrap_or_default();
+    let ends = bytes.iter().take(OCTETS).chain(bytes.iter().rev().take(OCTETS));
+    // FNV-1a.
+    let mix = |hash: u32, octet: u8| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193);
+    let hash = ends.copied().fold(mix(0x811c_9dc5, resends), mix);
+    let part = wait.saturating_mul((hash >> 16) & 0xffff) / (8 << 16);
+    wait.saturating_add(part)
 }
 
 #[cfg(test)]
@@ -309,6 +326,23 @@ mod tests {
         Arc::<[u8]>::from([octet; 4]).into()
     }
 
+    /// When `bytes(1)` goes out again for the nth time, from 0.
+    fn turn(n: u8) -> Instant {
+        let waits = (0..=n).map(|n| with_jitter(POLICY.interval * (1 << n), &bytes(1), n));
+        waits.fold(at(0), Instant::after)
+    }
+
+    #[test]
+    fn a_wait_is_longer_by_up_to_an_eighth_and_not_the_same_for_all() {
+        let second = Duration::from_secs(1);
+        let waits: Vec<_> = (0..=255).map(|octet| with_jitter(second, &bytes(octet), 0)).collect();
+        assert!(waits.iter().all(|wait| (second..second * 9 / 8).contains(wait)), "{waits:?}");
+        let late = waits.iter().filter(|wait| **wait > second * 17 / 16).count();
+        assert!((64..192).contains(&late), "{late} of 256 are in the later half");
+        assert_ne!(with_jitter(second, &bytes(1), 0), with_jitter(second, &bytes(1), 1));
+        with_jitter(Duration::MAX, &bytes(1), 0);
+    }
+
     #[test]
     fn retransmission_doubles_and_ends_at_the_timeout() {
         let mut window = Window::new();
@@ -319,12 +353,12 @@ mod tests {
             match window.overdue(due).unwrap() {
                 Overdue::Resend { message, shrunk, .. } => {
                     assert_eq!((message, shrunk), (bytes(1).first, false));
-                    resent.push(due.0.as_millis());
+                    resent.push(due);
                 }
                 Overdue::GiveUp { resends, waited, .. } => break (due, resends, waited),
             }
         };
-        assert_eq!(resent, [500, 1500, 3500, 7500, 15500]);
+        assert_eq!(resent, [0, 1, 2, 3, 4].map(turn));
         assert_eq!(ended, (at(30_000), 5, Duration::from_secs(30)));
         assert_eq!(window.deadline(), None);
     }
@@ -338,26 +372,27 @@ mod tests {
             match window.overdue(due).unwrap() {
                 Overdue::Resend { message, resends, in_turn, .. } => {
                     assert_eq!(message, bytes(1).first);
-                    (due.0.as_millis(), resends, in_turn)
+                    (due, resends, in_turn)
                 }
-                Overdue::GiveUp { resends, .. } => (due.0.as_millis(), resends, true),
+                Overdue::GiveUp { resends, .. } => (due, resends, true),
             }
         };
         let turns: Vec<_> = (0..4).map(|_| resent(&mut window)).collect();
-        assert_eq!(turns, [(500, 1, true), (1500, 2, true), (3500, 3, true), (7500, 4, true)]);
+        assert_eq!(turns, [0, 1, 2, 3].map(|n| (turn(n), n + 1, true)));
         // The answer may still be on its way.
-        window.peer_heard(at(11_499));
-        assert_eq!(window.deadline(), Some(at(15_500)));
-        window.peer_heard(at(11_500));
-        assert_eq!(resent(&mut window), (11_500, 4, false));
-        window.peer_heard(at(15_500));
-        assert_eq!(resent(&mut window), (15_500, 5, true));
+        let heard = turn(3).after(LOST);
+        window.peer_heard(Instant(heard.0 - Duration::from_millis(1)));
+        assert_eq!(window.deadline(), Some(turn(4)));
+        window.peer_heard(heard);
+        assert_eq!(resent(&mut window), (heard, 4, false));
+        window.peer_heard(turn(4));
+        assert_eq!(resent(&mut window), (turn(4), 5, true));
         // The last wait ends when it would have ended.
-        window.peer_heard(at(21_000));
         window.peer_heard(at(22_000));
-        assert_eq!(resent(&mut window), (21_000, 5, false));
+        window.peer_heard(at(23_000));
+        assert_eq!(resent(&mut window), (at(22_000), 5, false));
         window.peer_heard(at(29_000));
-        assert_eq!(resent(&mut window), (30_000, 5, true));
+        assert_eq!(resent(&mut window), (at(30_000), 5, true));
         assert_eq!(window.deadline(), None);
         window.peer_heard(at(31_000));
         assert_eq!(window.deadline(), None);
@@ -451,10 +486,11 @@ mod tests {
         assert_eq!(window.overdue(at(29_999)), None);
         assert!(window.expects_response(MessageId(0), ExchangeType::IKE_SA_INIT));
         window.resume(paused);
-        assert_eq!(window.deadline(), Some(at(500)));
+        assert_eq!(window.deadline(), Some(turn(0)));
         // It is late now, and no later than that.
         assert!(matches!(window.overdue(at(700)), Some(Overdue::Resend { resends: 1, .. })));
-        assert_eq!(window.deadline(), Some(at(1700)));
+        let next = with_jitter(2 * POLICY.interval, &bytes(1), 1);
+        assert_eq!(window.deadline(), Some(at(700).after(next)));
         let paused = window.pause();
         assert!(matches!(window.overdue(at(30_000)), Some(Overdue::GiveUp { .. })));
         window.resume(paused);

@@ -107,7 +107,7 @@ fn what_is_made_while_another_path_is_tried_is_between_the_addresses_in_use() {
         let mut sim = mobile(2);
         let serial = ike(&sim, 0);
         sim.order(0, serial, Request::Liveness);
-        outage(&mut sim, 0, 3_600);
+        outage(&mut sim, 0, 4_000);
         let (serial, child) = (ike(&sim, 1), sim.peers[1].children()[0]);
         let order = if rekey_ike { Request::RekeyIke } else { Request::RekeyChild(child) };
         sim.order(1, serial, order);
@@ -355,22 +355,29 @@ fn a_rekeyed_ike_sa_that_the_peer_does_not_know_is_found_out() {
 #[test]
 fn a_responder_does_not_give_up_who_has_just_asked_again() {
     let mut sim = Sim::calm(4);
-    sim.peers[0].ike.retransmit.timeout = Duration::from_secs(3600);
-    let seconds = |tenths: u64| Duration::from_millis(100 * tenths);
-    // The request goes out after 0, 0.5, 1.5, 3.5, 7.5, 15.5 and 31.5 seconds.
+    let retransmit = &mut sim.peers[0].ike.retransmit;
+    (retransmit.interval, retransmit.timeout) =
+        (Duration::from_millis(430), Duration::from_secs(3600));
+    let seconds = Duration::from_secs;
+    // The request goes out after 0, 0.43, 1.29, 3.01, 6.45, 13.33 and 27.09 seconds, or up to an
+    // eighth later.
     sim.net.mute = vec![WEST];
     sim.initiate();
-    sim.run_for(seconds(20));
+    sim.run_for(seconds(2));
     sim.net.mute = vec![EAST];
-    sim.run_for(seconds(310 - 20));
+    assert!(sim.run_until(seconds(2), |sim| !sim.peers[1].sas.is_empty()), "{}", sim.story());
+    let given_up = sim.clock.now().after(seconds(30));
+    sim.run_for(seconds(22));
     sim.net.mute.clear();
     let repeated = |sim: &Sim| sim.peers[1].log.last().is_some_and(|l| l.contains("sent again"));
     sim.peers[1].log.clear();
-    assert!(sim.run_until(seconds(10), repeated), "{}", sim.story());
+    assert!(sim.run_until(seconds(6), repeated), "{}", sim.story());
     sim.net.mute = vec![WEST];
-    sim.run_for(seconds(22));
+    let left = given_up.since(sim.clock.now());
+    assert!(left > Duration::ZERO);
+    sim.run_for(left + Duration::from_millis(100));
     sim.net.mute.clear();
-    sim.run_for(seconds(50));
+    sim.run_for(seconds(5));
     assert!(sim.is_up(), "{}", sim.story());
 }
 

@@ -471,6 +471,15 @@ impl ChildExchange {
     ) -> State {
         let exchange = ExchangeType::CREATE_CHILD_SA;
         let notify_type = notify.notify_type;
+        // The peer's own may have gone again: then the old one is as good as before.
+        let gone = self.rival.as_ref().filter(|rival| cx.sa.child(rival.child).is_none());
+        if let (Some(rival), Some(old)) = (gone.map(|rival| rival.child), self.replaces) {
+            let now = cx.now();
+            if let Some(old) = cx.sa.child_mut(old).filter(|old| old.replaced_by == Some(rival)) {
+                old.stays(try_again(now, old.had.and_then(|life| life.end)));
+            }
+            self.rival = None;
+        }
         let superseded = self.rival.is_some();
         if notify_type == NotifyType::INVALID_KE_PAYLOAD
             && !superseded
