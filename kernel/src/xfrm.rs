@@ -496,7 +496,11 @@ impl Kernel for XfrmKernel {
 
     fn remove_left(&mut self, child: u64) -> Result<(), KernelError> {
         let left = self.ledger.take_left(child);
-        self.remove_sas(&left)
+        let done = self.remove_sas(&left);
+        if done.is_err() {
+            self.ledger.left.extend(left.into_iter().map(|sa| (child, sa)));
+        }
+        done
     }
 
     fn remove(&mut self, child: u64) -> Result<(), KernelError> {

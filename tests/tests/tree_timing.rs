@@ -532,3 +532,24 @@ fn a_connection_that_is_replaced_while_its_child_sa_is_made_leaves_no_policies()
         pair.end().await;
     });
 }
+
+/// Its own IKE SA has lost its Child SA, and dies before it has made another one.
+#[test]
+fn an_ike_sa_of_its_own_that_dies_before_it_has_made_another_child_sa_is_no_end() {
+    run(async {
+        let pair = Pair::new(1140, "").await;
+        pair.establish().await;
+        pair.west.order(Request::DownChild { name: named("tunnel") }).await;
+        pair.wire.cut(pair.east.address);
+        let rekey = Request::RekeyIke { name: named("tunnel"), asynchronous: true };
+        pair.west.order(rekey).await;
+        pass(ON_THE_WAY).await;
+        let up = pair.west.initiate("tunnel").outcome().await;
+        assert_ne!(up.status, 0, "{up:?}");
+        pair.wire.mend(pair.east.address);
+        seconds(400).await;
+        let census = pair.west.census().await;
+        assert_eq!(census.child_sas, 1, "{}", pair.west.log);
+        pair.end().await;
+    });
+}

@@ -85,7 +85,11 @@ impl ConnectionActor {
         }
         if self.attempt == Some(ike) {
             self.attempt = None;
-            self.creating &= self.asking;
+            match finish {
+                Finish::Replaced(by) if *by != ike => self.attempt = Some(*by),
+                _ if !self.asking => self.not_created(ctx),
+                _ => {}
+            }
         }
         if self.negotiating != Some(ike) {
             return self.work(ctx);
@@ -320,6 +324,7 @@ impl Handler<ChildCameUp> for ConnectionActor {
             self.standing.push(old);
         }
         self.creating = false;
+        self.attempt = None;
         self.up_though_called_off(&up);
         self.failure = None;
         self.cancel_next_attempt(ctx);
@@ -389,6 +394,16 @@ impl Handler<ChildWentDown> for ConnectionActor {
             self.route(RoutingEvent::TeardownChild(msg.child), ctx);
         } else {
             self.not_created(ctx);
+        }
+        // It may have been installed: what it has claimed is nobody's.
+        match self.routing {
+            Routing::Unrouted => {
+                self.steps.push_back(Step::Routing(RoutingAction::RemovePolicies));
+            }
+            Routing::RoutedOndemand => {
+                self.steps.push_back(Step::Routing(RoutingAction::InstallTrap));
+            }
+            _ => {}
         }
         self.work(ctx);
     }

@@ -187,7 +187,7 @@ impl ConnectionActor {
             failure: None,
             route_failed: false,
             asking: false,
-            attempt: None,
+            attempt: negotiating,
             called_off: false,
         }
     }
@@ -304,6 +304,9 @@ impl Actor for ConnectionActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(0);
+        if self.child.is_some() {
+            self.shell.kernel.do_send(pluto_messages::KnowsChildren(self.serial.0));
+        }
         if self.wishes.never_negotiate && self.connection.kind() == Kind::Permanent {
             self.wishes.route = true;
         }

@@ -345,6 +345,7 @@ impl ConnectionActor {
             Done::Well => {}
             Done::Started(StartedIke { shared: true, .. }) => {
                 self.asking = false;
+                self.attempt = None;
                 // What came of it may have been told first.
                 if self.creating {
                     self.route(RoutingEvent::Initiated, ctx);
@@ -437,6 +438,10 @@ impl ConnectionActor {
             }
             // What is left to do for others, or for what has gone, is done.
             self.steps.retain(|step| !carries(step) && !matches!(step, Step::CameUp));
+            // Nor may another one take its place without what has failed.
+            for other in &self.standing {
+                self.order(other.child, Request::DeleteChild(other.child));
+            }
             self.order(child, Request::DeleteChild(child));
             self.fail(codes::ROUTE, &format!("{trouble}; the Child SA is deleted"));
         }
