@@ -272,6 +272,77 @@ fn asked(attributes: Option<Cp>) -> (Stage, Vec<Payload>) {
 
 const IP4: CfgAttributeType = CfgAttributeType::INTERNAL_IP4_ADDRESS;
 
+const IP6: CfgAttributeType = CfgAttributeType::INTERNAL_IP6_ADDRESS;
+const NET4: CfgAttributeType = CfgAttributeType::INTERNAL_IP4_SUBNET;
+const NET6: CfgAttributeType = CfgAttributeType::INTERNAL_IP6_SUBNET;
+
+/// The networks that the CFG_REPLY of a server names, which has addresses of both families to
+/// give, and this behind it.
+fn networks_told(behind: &str, asks: &[CfgAttributeType]) -> Vec<(CfgAttributeType, Vec<u8>)> {
+    let mut stage = Stage::keyed(1);
+    serve(&mut stage.sim.peers[1], &["10.9.0.1-10.9.0.9", "2001:db8:9::/112"], behind);
+    let mut payloads = stage.auth_payloads(&fqdn("west"));
+    let attributes = asks.iter().map(|kind| (*kind, Vec::new())).collect();
+    payloads.push(Payload::Cp(ConfigPayload { cfg_type: CfgType::REQUEST, attributes }));
+    let said = stage.ask(ExchangeType::IKE_AUTH, 1, &payloads);
+    assert_eq!(stage.sim.peers[1].kernel.installed.len(), 1, "{}", stage.sim.story());
+    let reply = said[0].iter().find_map(|payload| match payload {
+        Payload::Cp(config) => Some(config.clone()),
+        _ => None,
+    });
+    let reply = reply.expect("a CFG_REPLY");
+    assert_eq!(reply.cfg_type, CfgType::REPLY);
+    let network = |(kind, _): &(CfgAttributeType, Vec<u8>)| [NET4, NET6].contains(kind);
+    reply.attributes.into_iter().filter(network).collect()
+}
+
+/// RFC 7296, 3.15.1: an IPv4 network with its mask, one of IPv6 with the length of its prefix.
+#[test]
+fn a_client_is_told_the_networks_behind_the_server_of_the_families_it_is_given() {
+    let behind = "10.2.0.0/24 10.3.0.0/16 10.4.0.7/32 2001:db8:2::/48";
+    let masked: [[u8; 8]; 3] = [
+        [10, 2, 0, 0, 255, 255, 255, 0],
+        [10, 3, 0, 0, 255, 255, 0, 0],
+        [10, 4, 0, 7, 255, 255, 255, 255],
+    ];
+    let ipv4 = masked.map(|octets| (NET4, octets.to_vec()));
+    let prefixed: [u8; 17] = [0x20, 1, 0xd, 0xb8, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 48];
+    let ipv6 = [(NET6, prefixed.to_vec())];
+    assert_eq!(networks_told(behind, &[IP4]), ipv4);
+    assert_eq!(networks_told(behind, &[IP6]), ipv6);
+    // That it asks for them, too, makes no difference.
+    for asks in [&[IP4, IP6][..], &[IP4, NET4, IP6, NET6]] {
+        assert_eq!(networks_told(behind, asks), [&ipv4[..], &ipv6].concat());
+    }
+}
+
+#[test]
+fn all_the_world_and_what_is_no_network_are_not_told() {
+    assert!(networks_told("0.0.0.0/0 ::/0", &[IP4, IP6]).is_empty());
+    let told = networks_told("10.2.0.0/24 10.4.0.1-10.4.0.9", &[IP4]);
+    assert_eq!(told, [(NET4, vec![10, 2, 0, 0, 255, 255, 255, 0])]);
+}
+
+#[test]
+fn of_many_networks_the_first_64_are_told() {
+    let behind: Vec<_> = (0..70).map(|net| format!("10.2.{net}.0/24")).collect();
+    let told = networks_told(&behind.join(" "), &[IP4]);
+    assert_eq!(told.len(), 64);
+    assert_eq!(told[63], (NET4, vec![10, 2, 63, 0, 255, 255, 255, 0]));
+}
+
+/// What it may reach is said by TSr.
+#[test]
+fn a_client_that_is_told_networks_has_the_traffic_that_was_agreed_on() {
+    let mut sim = Sim::calm(1);
+    serve(&mut sim.peers[1], &["10.9.0.1-10.9.0.9"], "10.2.0.0/24 10.3.0.0/16");
+    ask(&mut sim.peers[0], "0.0.0.0/0");
+    sim.initiate();
+    sim.settle();
+    assert!(sim.is_up(), "{}", sim.story());
+    assert_eq!(traffic(ups(&sim.peers[0])[0]), "10.9.0.1/32===10.2.0.0/24,10.3.0.0/16");
+}
+
 #[test]
 fn d7_a_peer_that_asks_for_no_address_gets_no_child_sa() {
     let dns = (CfgType::REQUEST, vec![(CfgAttributeType::INTERNAL_IP4_DNS, Vec::new())]);

@@ -3,7 +3,10 @@
 
 #![allow(clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use pluto_tests::tree::{Fate, NET_TO_NET, Pair, connection, pass, run, seconds};
+use pluto_kernel::fake::FakeSa;
+use pluto_kernel::{InstalledSa, KernelEvent, PolicyUse};
+use pluto_messages::KernelTells;
+use pluto_tests::tree::{Fate, Host, NET_TO_NET, Pair, connection, ip, pass, run, seconds};
 use pluto_whack::Request;
 use pluto_wire::numbers::ExchangeType;
 use std::cell::Cell;
@@ -327,4 +330,211 @@ fn taking_down_the_owner_of_a_shared_ike_sa_spares_the_others() {
             });
         }
     }
+}
+
+fn sas(host: &Host) -> Vec<InstalledSa> {
+    host.kernel.sas().iter().map(|fake| fake.sa).collect()
+}
+
+/// An SA of the host's newest Child SA.
+fn newest(host: &Host, inbound: bool) -> FakeSa {
+    let all = host.kernel.sas().into_iter();
+    let installed = all.filter(|fake| fake.sa.inbound == inbound && fake.spec.is_some());
+    let newest = installed.max_by_key(|fake| fake.installed);
+    newest.unwrap_or_else(|| panic!("it has none\n{}", host.log))
+}
+
+/// The host's kernel says that an SA has reached a limit; at the hard one it is gone.
+fn expires(host: &Host, of: &FakeSa, hard: bool) {
+    let (spi, destination) = (of.sa.spi, of.sa.destination);
+    if hard {
+        host.kernel.expire(destination, spi);
+    }
+    let child = of.spec.as_ref().map(|spec| spec.child);
+    let event = KernelEvent::Expire { spi, destination, child, hard };
+    host.tree.supervisor.do_send(KernelTells(event));
+}
+
+/// Lets seconds pass, in which each host sends all the time by an SA by which the other one
+/// receives.
+async fn without_a_gap(pair: &Pair, time: u64) {
+    for _ in 0..time * 200 {
+        pass(Duration::from_millis(5)).await;
+        for (host, peer) in [(&pair.west, &pair.east), (&pair.east, &pair.west)] {
+            let by: Vec<_> = host.kernel.senders().iter().map(|fake| fake.sa.spi).collect();
+            let receives = |sa: &InstalledSa| sa.inbound && !sa.larval && by == [sa.spi];
+            assert!(sas(peer).iter().any(receives), "{by:?}\n{}\n{}", host.log, peer.log);
+        }
+    }
+}
+
+/// Whose kernel says that an SA expires (west's or east's), and which (inbound or outbound).
+const EXPIRIES: [(bool, bool); 4] = [(true, true), (true, false), (false, true), (false, false)];
+
+/// ```text
+/// CREATE_CHILD_SA {N(REKEY_SA), ..} -->  <-- CREATE_CHILD_SA {..}
+/// INFORMATIONAL {D} -->  <-- INFORMATIONAL {D}
+/// ```
+#[test]
+fn a_soft_expiry_of_either_sa_at_either_end_leads_to_a_rekeying_without_a_gap() {
+    for (seed, (at_west, inbound)) in (50..).zip(EXPIRIES) {
+        run(async move {
+            let pair = Pair::new(seed, "ipsec-max-packets=8000").await;
+            pair.establish().await;
+            let (host, peer) = match at_west {
+                true => (&pair.west, &pair.east),
+                false => (&pair.east, &pair.west),
+            };
+            let old = sas(host);
+            expires(host, &newest(host, inbound), false);
+            without_a_gap(&pair, 3).await;
+            let said = "received soft EXPIRE for Child SA #2 rekey=yes; replacing";
+            assert_eq!(host.log.count(said), 1, "{}", host.log);
+            assert_eq!(host.log.count("initiator rekeyed Child SA #2 using #1"), 1, "{}", host.log);
+            assert_eq!(peer.log.count("responder rekeyed Child SA #2 using #1"), 1, "{}", peer.log);
+            pair.assert_up(1).await;
+            assert!(!sas(host).iter().any(|sa| old.contains(sa)), "{}", host.log);
+            pair.end().await;
+        });
+    }
+}
+
+#[test]
+fn soft_expiries_of_both_sas_of_a_child_sa_rekey_it_once() {
+    run(async {
+        let pair = Pair::new(54, "ipsec-max-packets=8000").await;
+        pair.establish().await;
+        let both = [true, false].map(|inbound| newest(&pair.west, inbound));
+        for _ in 0..2 {
+            // The second time, our request is on its way.
+            both.iter().for_each(|sa| expires(&pair.west, sa, false));
+            pass(Duration::from_millis(5)).await;
+        }
+        without_a_gap(&pair, 3).await;
+        assert_eq!(pair.west.log.count("initiator rekeyed"), 1, "{}", pair.west.log);
+        pair.assert_up(1).await;
+        pair.end().await;
+    });
+}
+
+#[test]
+fn soft_expiries_at_both_ends_at_once_leave_one_tunnel_without_a_gap() {
+    for seed in 55..60 {
+        run(async move {
+            let pair = Pair::new(seed, "ipsec-max-packets=8000").await;
+            pair.establish().await;
+            for host in [&pair.west, &pair.east] {
+                for inbound in [true, false] {
+                    expires(host, &newest(host, inbound), false);
+                }
+            }
+            without_a_gap(&pair, 5).await;
+            for host in [&pair.west, &pair.east] {
+                assert!(host.log.says("received soft EXPIRE for Child SA #2"), "{}", host.log);
+            }
+            pair.assert_up(1).await;
+            pair.end().await;
+        });
+    }
+}
+
+/// ```text
+/// INFORMATIONAL {D} -->  <-- INFORMATIONAL {D}
+/// CREATE_CHILD_SA {..} -->  <-- CREATE_CHILD_SA {..}     (west's)
+/// ```
+#[test]
+fn a_hard_expiry_of_either_sa_at_either_end_deletes_the_child_sa_and_makes_it_anew() {
+    for (seed, (at_west, inbound)) in (60..).zip(EXPIRIES) {
+        run(async move {
+            let pair = Pair::new(seed, "ipsec-max-packets=8000").await;
+            pair.establish().await;
+            let host = if at_west { &pair.west } else { &pair.east };
+            let old = sas(host);
+            expires(host, &newest(host, inbound), true);
+            seconds(5).await;
+            let said = "received hard EXPIRE for Child SA #2";
+            assert_eq!(host.log.count(said), 1, "{}", host.log);
+            // West's connection is to be up.
+            let anew = "initiating Child SA using IKE SA #1";
+            assert_eq!(pair.west.log.count(anew), 1, "{}", pair.west.log);
+            assert!(!host.log.says("rekeyed Child SA"), "{}", host.log);
+            pair.assert_up(1).await;
+            assert!(!sas(host).iter().any(|sa| old.contains(sa)), "{}", host.log);
+            pair.end().await;
+        });
+    }
+}
+
+#[test]
+fn a_hard_expiry_while_it_is_rekeyed_leaves_what_replaces_it() {
+    run(async {
+        let pair = Pair::new(64, "ipsec-max-packets=8000").await;
+        pair.establish().await;
+        let old = newest(&pair.west, true);
+        expires(&pair.west, &old, false);
+        pass(Duration::from_millis(5)).await;
+        expires(&pair.west, &old, true);
+        seconds(5).await;
+        assert!(pair.west.log.says("received hard EXPIRE for Child SA #2"), "{}", pair.west.log);
+        assert!(pair.west.log.says("initiator rekeyed Child SA #2"), "{}", pair.west.log);
+        assert!(!pair.west.log.says("initiating Child SA using"), "{}", pair.west.log);
+        pair.assert_up(1).await;
+        pair.end().await;
+    });
+}
+
+#[test]
+fn a_hard_expiry_of_what_has_been_replaced_means_nothing() {
+    run(async {
+        let pair = Pair::new(65, "ipsec-max-packets=8000").await;
+        pair.establish().await;
+        let old = newest(&pair.west, false);
+        let done = pair.west.order(rekey_child("tunnel")).await;
+        assert_eq!(done.status, 0, "{done:?}");
+        expires(&pair.west, &old, true);
+        without_a_gap(&pair, 3).await;
+        assert!(!pair.west.log.says("hard EXPIRE"), "{}", pair.west.log);
+        assert!(!pair.west.log.says("initiating Child SA using"), "{}", pair.west.log);
+        pair.assert_up(1).await;
+        pair.end().await;
+    });
+}
+
+#[test]
+fn after_a_hard_expiry_a_connection_on_demand_waits_for_traffic() {
+    run(async {
+        let pair = Pair::new(66, "ipsec-max-packets=8000").await;
+        let west = &pair.west;
+        let routed = west.order(Request::Route { name: named("tunnel") }).await;
+        assert_eq!(routed.status, 0, "{routed:?}");
+        let trap = || {
+            west.kernel.policies().into_iter().find_map(|(_, _, shape)| match shape.does {
+                PolicyUse::Trap(template) => Some(template.reqid),
+                _ => None,
+            })
+        };
+        for round in 1..=2 {
+            let reqid = trap().unwrap_or_else(|| panic!("no trap\n{}", west.log));
+            west.tree.supervisor.do_send(KernelTells(KernelEvent::Acquire {
+                reqid,
+                source: ip("10.1.0.1"),
+                destination: ip("10.2.0.1"),
+                protocol: 1,
+                source_port: 8,
+                destination_port: 0,
+            }));
+            pair.assert_up(1).await;
+            assert_eq!(trap(), None, "{}", west.log);
+            expires(west, &newest(west, false), true);
+            seconds(5).await;
+            assert_eq!(west.log.count("received hard EXPIRE"), round, "{}", west.log);
+            assert_eq!((west.tunnels(), pair.east.tunnels()), (0, 0), "{}", west.log);
+        }
+        assert!(trap().is_some(), "{}", west.log);
+        let down = west.order(Request::Down { name: named("tunnel") }).await;
+        assert_eq!(down.status, 0, "{down:?}");
+        let unrouted = west.order(Request::Unroute { name: named("tunnel") }).await;
+        assert_eq!(unrouted.status, 0, "{unrouted:?}");
+        pair.end().await;
+    });
 }

@@ -2,11 +2,14 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test that misses it fails")]
 
-use pluto_actors::listener::{COOKIES_PER_SOURCE, Thresholds};
+use pluto_actors::listener::{COOKIES_PER_SOURCE, MOST_PER_SOURCE, Thresholds};
 use pluto_tests::peer::ike_proposals;
 use pluto_tests::puppet::Puppet;
-use pluto_tests::tree::{Host, Outcome, Pair, connection, run, seconds};
+use pluto_tests::tree::{Host, Outcome, Pair, connection, ip, pass, run, seconds};
 use pluto_whack::Request;
+use pluto_wire::IkeSpi;
+use pluto_wire::numbers::NotifyType;
+use pluto_wire::v2::{Message, Payload};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -78,6 +81,101 @@ fn b6_many_sources_are_asked_for_cookies_from_the_threshold_on() {
         assert_eq!(pair.east.census().await.half_open, 0, "nothing is kept");
         pair.east.order(Request::Delete { name: "anybody".into() }).await;
         pair.end().await;
+    });
+}
+
+/// More requests than one source may have half-open.
+const INSISTS: u16 = 1_124;
+
+/// The cookie that an answer asks for.
+fn cookie_in(answer: &[u8]) -> Option<Payload> {
+    let is_cookie = |payload: &Payload| match payload {
+        Payload::Notify(notify) => notify.notify_type == NotifyType::COOKIE,
+        _ => false,
+    };
+    Message::decode(answer).ok()?.payloads.into_iter().find(is_cookie)
+}
+
+/// A first request with this SPI, and with a cookie, if there is one, before the rest.
+fn asking(puppet: &mut Puppet, spi: IkeSpi, cookie: Option<Payload>, rest: &[Payload]) -> Vec<u8> {
+    puppet.spis.initiator = spi;
+    let payloads = cookie.into_iter().chain(rest.iter().cloned()).collect();
+    puppet.init_request(payloads).bytes
+}
+
+/// Somebody asks for one IKE SA after the other, each from another address or port of his, and
+/// asks again with the cookie wherever he is asked for one.
+async fn insist(pair: &Pair, source: impl Fn(u16) -> SocketAddr) {
+    let east = SocketAddr::new(pair.east.address, 500);
+    let mut puppet = Puppet::new(7, true, source(0), east);
+    let rest = puppet.init_payloads(&ike_proposals("aes_gcm256-sha2_256-dh31"));
+    for number in 0..INSISTS {
+        let spi = IkeSpi((u64::from(number) + 1).to_be_bytes());
+        let bytes = asking(&mut puppet, spi, None, &rest);
+        pair.wire.deliver(source(number), east, bytes);
+        pass(Duration::from_millis(1)).await;
+    }
+    let census = pair.east.census().await;
+    assert_eq!(census.half_open, COOKIES_PER_SOURCE, "{census:?}");
+    let mut again = 0;
+    for sent in pair.wire.sent() {
+        let Some((header, cookie)) = sent.header().zip(cookie_in(&sent.bytes)) else { continue };
+        let bytes = asking(&mut puppet, header.spis.initiator, Some(cookie), &rest);
+        pair.wire.deliver(sent.to, east, bytes);
+        pass(Duration::from_millis(1)).await;
+        again += 1;
+    }
+    assert_eq!(again, usize::from(INSISTS) - COOKIES_PER_SOURCE);
+}
+
+/// Somebody insists where anybody may come; he has his share, and west gets in all the same.
+async fn has_his_share(pair: Pair, source: impl Fn(u16) -> SocketAddr) {
+    let anybody = format!("left={} right=%any", pair.east.address);
+    pair.east.add(connection("anybody", &anybody)).await;
+    insist(&pair, &source).await;
+    let census = pair.east.census().await;
+    assert_eq!(census.half_open, MOST_PER_SOURCE, "{census:?}");
+    let turned_away = pair.east.counter("total.ike.shed.source").await;
+    assert_eq!(usize::try_from(turned_away), Ok(usize::from(INSISTS) - MOST_PER_SOURCE));
+    // Requests beyond the share are turned away from the first one on, which is said once.
+    let first = source(u16::try_from(MOST_PER_SOURCE).expect("a number")).ip();
+    let why = format!("away: {MOST_PER_SOURCE} IKE SAs of its network are half-open");
+    let log = &pair.east.log;
+    assert_eq!((log.count(&format!("turning {first} {why}")), log.count(&why)), (1, 1), "{log}");
+    gets_in(&pair).await;
+    assert!(!pair.west.log.says("received COOKIE"), "{}", pair.west.log);
+    assert_eq!(pair.east.census().await.half_open, MOST_PER_SOURCE, "they still stand");
+    seconds(40).await;
+    assert_eq!(pair.east.census().await.half_open, 0, "nothing is kept");
+    pair.east.order(Request::Delete { name: "anybody".into() }).await;
+    pair.end().await;
+}
+
+#[test]
+fn b6_one_source_that_answers_its_cookies_has_its_share_and_no_more() {
+    run(async {
+        let pair = limited(4, LIMITS).await;
+        let ports = |number: u16| SocketAddr::from(([198, 51, 100, 7], 1024 + number));
+        has_his_share(pair, ports).await;
+    });
+}
+
+/// Who has one address of a /64 has all of them.
+#[test]
+fn b6_a_network_of_ipv6_is_one_source() {
+    run(async {
+        let [mut west, mut east] = Pair::setups(5);
+        (west.address, east.address) = (ip("2001:db8:1::1"), ip("2001:db8:2::2"));
+        east.thresholds = LIMITS;
+        let pair = Pair::bare(west, east).await;
+        let tunnel = "left=2001:db8:1::1 leftsubnet=2001:db8:1:1::/64 \
+            right=2001:db8:2::2 rightsubnet=2001:db8:2:2::/64";
+        for host in [&pair.west, &pair.east] {
+            host.add(connection("tunnel", tunnel)).await;
+        }
+        let addresses =
+            |number: u16| SocketAddr::from(([0x2001, 0xdb8, 9, 0, 0, 0, 0, number + 1], 500));
+        has_his_share(pair, addresses).await;
     });
 }
 
