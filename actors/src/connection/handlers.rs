@@ -324,7 +324,7 @@ impl Handler<ChildCameUp> for ConnectionActor {
             self.standing.push(old);
         }
         self.creating = false;
-        self.attempt = None;
+        self.attempt = self.attempt.filter(|ike| *ike != up.ike);
         self.up_though_called_off(&up);
         self.failure = None;
         self.cancel_next_attempt(ctx);
@@ -397,10 +397,10 @@ impl Handler<ChildWentDown> for ConnectionActor {
         }
         // It may have been installed: what it has claimed is nobody's.
         match self.routing {
-            Routing::Unrouted => {
+            Routing::Unrouted | Routing::UnroutedBareNegotiation => {
                 self.steps.push_back(Step::Routing(RoutingAction::RemovePolicies));
             }
-            Routing::RoutedOndemand => {
+            Routing::RoutedOndemand if self.connection.local_address().is_some() => {
                 self.steps.push_back(Step::Routing(RoutingAction::InstallTrap));
             }
             _ => {}

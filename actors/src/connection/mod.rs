@@ -187,7 +187,7 @@ impl ConnectionActor {
             failure: None,
             route_failed: false,
             asking: false,
-            attempt: negotiating,
+            attempt: None,
             called_off: false,
         }
     }
