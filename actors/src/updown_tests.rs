@@ -6,6 +6,7 @@ use crate::log::Log;
 use crate::watch;
 use actix::{Actor, Addr, Context, Handler};
 use futures::future::join_all;
+use pluto_kernel::InterfaceAddress;
 use pluto_kernel::fake::{FakeKernel, FakeTables};
 use pluto_messages::{Fault, KernelTells, RunUpdown, UpdownDone, Who};
 use pluto_updown::dns::SCRIPT;
@@ -369,4 +370,40 @@ fn scripts_are_told_of_the_data_planes_device() {
     assert_eq!(facts.device.as_deref(), Some("ipsec0"));
     let told: Vec<_> = facts.environment.iter().map(|(n, v)| format!("{n}={v}")).collect();
     assert_eq!(told, ["PLUTO_STACK=embedded", "PLUTO_INTERFACE=ipsec0"]);
+}
+
+/// The kernel has dropped them with it, and nobody has told.
+#[test]
+fn what_has_gone_with_an_interface_comes_back_with_the_next_verb() {
+    with_runner(Rc::new(FakeRunner::new()), |updown, tables| async move {
+        for source_ip in [Some(ip("10.1.0.1")), None] {
+            let facts = Facts {
+                connection: 1,
+                me: Some(ip("192.0.2.1")),
+                peer: Some(ip("192.0.2.2")),
+                interface: Some("eth0".into()),
+                my_client: vec![(ip("10.1.0.0"), 24)],
+                peer_client: vec![(ip("10.2.0.0"), 24)],
+                source_ip,
+                metric: 7,
+                ..Facts::default()
+            };
+            for verb in [Verb::Route, Verb::Up, Verb::Route] {
+                let (interface, address) = ("eth0".to_owned(), ip("192.0.2.1"));
+                tables.lose_interface("eth0");
+                tables.set_addresses(vec![InterfaceAddress { interface, address }]);
+                let facts = Box::new(facts.clone());
+                let run = RunUpdown { verb, means: Means::Native, facts };
+                let done = updown.send(run).await.expect("the service").expect("no fault");
+                assert_eq!(done.outcome, Outcome::Success, "{verb}");
+                assert_eq!(tables.routes().len(), 1, "{verb}");
+                let sources = usize::from(source_ip.is_some());
+                assert_eq!(tables.source_addresses().len(), sources, "{verb}");
+            }
+            let (verb, facts) = (Verb::Unroute, Box::new(facts));
+            let run = RunUpdown { verb, means: Means::Native, facts };
+            updown.send(run).await.expect("the service").expect("no fault");
+            assert!(tables.is_empty());
+        }
+    });
 }

@@ -470,12 +470,8 @@ impl Cx<'_, '_> {
         };
         let postponed = self.sa.postponed.iter().map(|(_, task)| task);
         let put_off: Vec<_> = postponed.chain(&self.sa.tasks).filter_map(put_off).collect();
-        for larval in put_off {
-            if self
-                .sa
-                .child(larval)
-                .is_some_and(|other| other.serial != child && same(&other.policy))
-            {
+        for larval in put_off.into_iter().filter(|larval| *larval != child) {
+            if self.sa.child(larval).is_some_and(|other| same(&other.policy)) {
                 self.child_down(larval, DownReason::Replaced);
             }
         }
@@ -519,8 +515,7 @@ impl Cx<'_, '_> {
     }
 
     /// Puts an order into the queue, once; the end of the IKE SA before all others, and then
-    /// where both are.
-    /// False: there are too many.
+    /// where both are. False: there are too many.
     pub(crate) fn enqueue(&mut self, task: Task) -> bool {
         if self.sa.tasks.contains(&task) {
             return true;

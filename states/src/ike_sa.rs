@@ -555,7 +555,7 @@ fn order(cx: &mut Cx<'_, '_>, state: State, request: Request) -> State {
 
 /// Who wants another Child SA gets to know that there will be none: the IKE SA is about to end,
 /// or has too much to do.
-pub(crate) fn not_created(cx: &mut Cx<'_, '_>, policy: &ChildPolicy) {
+fn not_created(cx: &mut Cx<'_, '_>, policy: &ChildPolicy) {
     let (child, connection) = (cx.env.serials.next_serial(), policy.connection);
     cx.out.push(Output::Child(ChildEvent::Started { child, connection }));
     let (reason, replaced_by) = (DownReason::IkeEnded, None);

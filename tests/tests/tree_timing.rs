@@ -23,6 +23,14 @@ fn slow_scripts(pair: &Pair) {
     }
 }
 
+/// The end, where a connection `second` was added.
+async fn end_both(pair: Pair) {
+    for host in [&pair.west, &pair.east] {
+        host.order(Request::Delete { name: named("second") }).await;
+    }
+    pair.end().await;
+}
+
 fn slow_wire(pair: &Pair) {
     pair.wire.rule(|sent| Fate::At(sent.at + ON_THE_WAY));
 }
@@ -135,10 +143,7 @@ fn a_child_sa_that_is_taken_down_while_it_is_made_on_anothers_ike_sa_does_not_st
             assert_eq!(up.status, 0, "{order:?}: {up:?}");
             seconds(5).await;
             assert_eq!(pair.west.census().await.child_sas, 2, "{order:?}\n{}", pair.west.log);
-            for host in [&pair.west, &pair.east] {
-                host.order(Request::Delete { name: named("second") }).await;
-            }
-            pair.end().await;
+            end_both(pair).await;
         });
     }
 }
@@ -159,10 +164,7 @@ fn what_was_called_off_and_is_wanted_again_comes_up() {
         assert_eq!(first.outcome().await.status, 0, "{}", pair.west.log);
         seconds(10).await;
         assert_eq!(pair.west.census().await.child_sas, 2, "{}", pair.west.log);
-        for host in [&pair.west, &pair.east] {
-            host.order(Request::Delete { name: named("second") }).await;
-        }
-        pair.end().await;
+        end_both(pair).await;
     });
 }
 
@@ -225,10 +227,7 @@ fn a_child_sa_that_an_ike_sa_did_not_live_to_make_is_made_later() {
         seconds(400).await;
         // Both were to be up, and are again.
         assert_eq!(pair.west.census().await.child_sas, 2, "{}", pair.west.log);
-        for host in [&pair.west, &pair.east] {
-            host.order(Request::Delete { name: named("second") }).await;
-        }
-        pair.end().await;
+        end_both(pair).await;
     });
 }
 
@@ -323,10 +322,7 @@ fn a_connection_that_is_replaced_leaves_nothing_on_anothers_ike_sa() {
         assert_eq!(added.status, 0, "{added:?}");
         seconds(5).await;
         assert_eq!(pair.west.census().await.child_sas, 1, "{}", pair.west.log);
-        for host in [&pair.west, &pair.east] {
-            host.order(Request::Delete { name: named("second") }).await;
-        }
-        pair.end().await;
+        end_both(pair).await;
     });
 }
 
@@ -473,10 +469,7 @@ fn who_is_taken_down_right_after_a_rekeying_leaves_a_sharer_alone() {
         assert_eq!((census.ike_sas, census.child_sas), (1, 1), "{}", pair.west.log);
         assert_eq!(pair.east.census().await.child_sas, 1, "{}", pair.east.log);
         assert!(!pair.west.log.says("revival"), "{}", pair.west.log);
-        for host in [&pair.west, &pair.east] {
-            host.order(Request::Delete { name: named("second") }).await;
-        }
-        pair.end().await;
+        end_both(pair).await;
     });
 }
 
@@ -526,10 +519,7 @@ fn a_connection_that_is_replaced_while_its_child_sa_is_made_leaves_no_policies()
         assert_eq!(pair.west.census().await.child_sas, 1, "{}", pair.west.log);
         let policies = pair.west.kernel.policies();
         assert_eq!(policies.len(), 3, "{policies:#?}\n{}", pair.west.log);
-        for host in [&pair.west, &pair.east] {
-            host.order(Request::Delete { name: named("second") }).await;
-        }
-        pair.end().await;
+        end_both(pair).await;
     });
 }
 

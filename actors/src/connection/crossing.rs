@@ -2,9 +2,9 @@
 //!
 //! A peer that has forgotten the old one makes a new one: then the old one is dead. Two ends
 //! that begin at once, on one IKE SA or on two, make one each, and as with rekeyings that cross
-//! (RFC 7296, 2.8.1) that with the lowest nonce goes, deleted by who has begun it. Both ends can tell, and no other
-//! peer is asked for anything; but such a peer may have its own mind, so one goes only when,
-//! a moment later, the other one still stands.
+//! (RFC 7296, 2.8.1) that with the lowest nonce goes, deleted by who has begun it. Both ends can
+//! tell, and no other peer is asked for anything; but such a peer may have its own mind, so one
+//! goes only when, a moment later, the other one still stands.
 
 use super::ConnectionActor;
 use actix::{AsyncContext, Context};
