@@ -86,6 +86,8 @@ pub(crate) struct Timers {
     pub(crate) lingers: Option<Instant>,
     pub(crate) keepalive: Option<Instant>,
     pub(crate) liveness: Option<Instant>,
+    /// An IKE SA of which the peer has shown by then that it knows.
+    pub(crate) unknown: Option<Instant>,
 }
 
 /// Everything that outlives a state. Cheap to clone.
@@ -183,6 +185,7 @@ impl Common {
             timers.life.deadline(),
             timers.keepalive,
             timers.liveness,
+            timers.unknown,
             self.fragments.deadline(),
             self.changing_over.deadline(),
         ]

@@ -12,6 +12,7 @@ use crate::v2::mobike;
 use crate::v2::outbound;
 use crate::v2::reauth;
 use crate::v2::receive;
+use crate::v2::rekey_ike;
 use crate::v2::state::State;
 use crate::window::Overdue;
 use crate::{
@@ -204,7 +205,7 @@ impl IkeSa {
             &self.common;
         let deadlines = [
             ("RETRANSMIT", window.deadline()),
-            ("DISCARD", timers.discard.or(timers.refused).or(timers.stalled)),
+            ("DISCARD", timers.discard.or(timers.refused).or(timers.stalled).or(timers.unknown)),
             ("LIVENESS", timers.liveness),
             ("NAT_KEEPALIVE", timers.keepalive),
         ];
@@ -402,6 +403,14 @@ fn timer(cx: &mut Cx<'_, '_>, state: State) -> State {
     if is_due(cx.sa.timers.liveness, now) {
         liveness::due(cx);
     }
+    if is_due(cx.sa.timers.unknown, now) {
+        cx.sa.timers.unknown = None;
+        if matches!(state, State::Established(_)) && !rekey_ike::is_known(cx) {
+            cx.story(StoryEvent::NeverKnown);
+            cx.finished(Finish::TimedOut, &DownReason::IkeEnded);
+            return State::Finished;
+        }
+    }
     lives(cx, state)
 }
 
@@ -432,8 +441,7 @@ fn lives(cx: &mut Cx<'_, '_>, state: State) -> State {
         cx.sa.timers.life.end = None;
         if let State::Established(established) = state {
             if let Some(successor) = cx.sa.replaced_by {
-                // Perhaps the peer does not know of that one.
-                cx.out.push(Output::OrderSuccessor(successor, Request::Liveness));
+                cx.out.push(Output::OrderSuccessor(successor, Request::PredecessorEnds));
             }
             cx.story(if cx.sa.replaced_by.is_some() {
                 StoryEvent::Debug("deleting the IKE SA that was rekeyed: the peer has not".into())
@@ -502,6 +510,7 @@ fn order(cx: &mut Cx<'_, '_>, state: State, request: Request) -> State {
             }
             go_on(cx, state)
         }
+        Request::PredecessorEnds => rekey_ike::predecessor_ends(cx, state),
         Request::CreateChild(policy) => match state {
             State::Deleting(_) | State::Lingering(_) | State::Finished => {
                 not_created(cx, &policy);

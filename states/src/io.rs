@@ -89,6 +89,10 @@ pub enum Request {
     Abandon,
     /// Check that the peer is alive.
     Liveness,
+    /// The IKE SA that this one has replaced ends without the Delete of the peer, who should have
+    /// said one. Unless the peer has been heard on this one, it may never have learned of it: it
+    /// is asked, and has a minute.
+    PredecessorEnds,
     /// Bring up another Child SA (CREATE_CHILD_SA).
     CreateChild(Arc<ChildPolicy>),
     /// Replace a Child SA (CREATE_CHILD_SA with REKEY_SA).

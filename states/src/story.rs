@@ -183,6 +183,8 @@ pub enum StoryEvent {
         resends: u8,
         first: ExchangeType,
     },
+    /// A rekeyed IKE SA of which the peer seems not to know.
+    NeverKnown,
     HalfOpenDiscarded {
         after: Duration,
     },
@@ -278,6 +280,7 @@ impl StoryEvent {
             | Self::ChildRejectedByUs { .. }
             | Self::FatalInState { .. }
             | Self::TimedOut { .. }
+            | Self::NeverKnown
             | Self::IkeRekeyFailed { .. }
             | Self::NotReauthenticated { .. }
             | Self::OutOfStep { .. } => Level::Warn,
@@ -556,6 +559,10 @@ impl StoryEvent {
             Self::NotReauthenticated { old } => {
                 write!(f, "no Child SA was made; IKE SA {old} stays")
             }
+            Self::NeverKnown => f.write_str(
+                "the peer has never used this IKE SA, and answers nothing: the response to its \
+                 rekeying was probably lost; giving it up",
+            ),
             Self::LifetimeOver => f.write_str("IKE SA lifetime is over; deleting it"),
             Self::SoftExpire { child, rekeys } => {
                 let (yes, then) = if *rekeys { ("yes", "; replacing") } else { ("no", "") };

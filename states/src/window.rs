@@ -106,6 +106,11 @@ impl Window {
         self.outstanding.is_some()
     }
 
+    /// Whether the peer has answered nothing yet, and asked nothing.
+    pub(crate) fn is_one_sided(&self) -> bool {
+        self.expected_request == 0 && self.next_request == u32::from(self.is_waiting())
+    }
+
     /// A request with [`Window::next_id`] goes out.
     pub(crate) fn request_sent(
         &mut self,

@@ -351,6 +351,64 @@ fn a_rekeyed_ike_sa_that_the_peer_does_not_know_is_found_out() {
     assert_eq!(left, [0, 0], "one end's tunnel leads nowhere{}", sim.story());
 }
 
+/// A tunnel between hosts that wait an hour for an answer.
+fn patient() -> Sim {
+    let mut sim = Sim::calm(5);
+    for peer in &mut sim.peers {
+        peer.ike.retransmit.timeout = Duration::from_secs(3600);
+    }
+    sim.initiate();
+    sim.settle();
+    assert!(sim.is_up(), "{}", sim.story());
+    sim
+}
+
+/// As before, and west has asked something on the new IKE SA, which waits for its next turn: it
+/// is asked anew when the old one goes, and the tunnel is gone within a minute, not when a request
+/// is given up.
+#[test]
+fn a_rekeyed_ike_sa_that_the_peer_does_not_know_is_found_out_while_a_request_waits() {
+    let mut sim = patient();
+    let (west, east) = (ike(&sim, 0), ike(&sim, 1));
+    sim.net.mute = vec![WEST];
+    sim.order(1, east, Request::RekeyIke);
+    sim.run_for(Duration::from_millis(100));
+    let (new, child) = (*sim.peers[0].sas.keys().max().unwrap(), sim.peers[0].children()[0]);
+    assert_ne!(new, west, "{}", sim.story());
+    sim.order(0, new, Request::RekeyChild(child));
+    sim.net.mute = vec![EAST];
+    sim.run_for(Duration::from_secs(80));
+    sim.net.mute.clear();
+    // West's Delete of the old one, 90 seconds after the rekeying, is the end of all to east.
+    let gone = |sim: &Sim| sim.peers[1].sas.is_empty();
+    assert!(sim.run_until(Duration::from_secs(20), gone), "{}", sim.story());
+    assert!(sim.peers[0].established().contains(&new), "{}", sim.story());
+    sim.run_for(Duration::from_secs(61));
+    assert!(sim.peers[0].logged("has never used this IKE SA"), "{}", sim.story());
+    sim.assert_nothing_left();
+}
+
+/// The same where the peer does know of the new IKE SA, and only its Delete of the old one was
+/// lost: nothing is given up.
+#[test]
+fn a_rekeyed_ike_sa_that_the_peer_knows_stays_though_its_delete_of_the_old_one_is_lost() {
+    let mut sim = patient();
+    let east = ike(&sim, 1);
+    sim.order(1, east, Request::RekeyIke);
+    let answered = |sim: &Sim| sim.peers[0].logged("responder rekeyed IKE SA");
+    assert!(sim.run_until(Duration::from_secs(1), answered), "{}", sim.story());
+    sim.net.mute = vec![EAST];
+    sim.run_for(Duration::from_secs(55));
+    let (new, child) = (*sim.peers[0].sas.keys().max().unwrap(), sim.peers[0].children()[0]);
+    sim.order(0, new, Request::RekeyChild(child));
+    sim.run_for(Duration::from_secs(34));
+    sim.net.mute.clear();
+    sim.run_for(Duration::from_secs(100));
+    assert!(sim.is_up(), "{}", sim.story());
+    assert_eq!(sim.peers[0].established(), [new], "{}", sim.story());
+    assert!(sim.peers[0].logged("the peer has not"), "{}", sim.story());
+}
+
 /// East's responses were lost for half a minute, and then west's IKE_AUTH.
 #[test]
 fn a_responder_does_not_give_up_who_has_just_asked_again() {

@@ -31,6 +31,33 @@ pub(crate) fn peer_asks_again(cx: &mut Cx<'_, '_>) {
     timers.life.end = timers.lingers.or(timers.life.end);
 }
 
+/// How long the peer of an IKE SA that it has never used has for using it: as long as a request
+/// waits for its answer where nothing else is configured.
+const KNOWN_WITHIN: Duration = Duration::from_secs(60);
+
+/// The response that would have told the peer of this IKE SA may have been lost for good, and the
+/// old one's end is then the end of all to the peer. What waits for an answer is asked anew, so
+/// that neither a long pause nor a long `retransmit-timeout=` keeps up tunnels that lead nowhere.
+pub(crate) fn predecessor_ends(cx: &mut Cx<'_, '_>, state: State) -> State {
+    let State::Established(established) = state else { return state };
+    if is_known(cx) {
+        return State::Established(established);
+    }
+    let (now, retransmit) = (cx.now(), cx.sa.policy.retransmit);
+    cx.sa.timers.unknown = Some(now.after(retransmit.timeout.min(KNOWN_WITHIN)));
+    if cx.sa.window.is_waiting() {
+        cx.sa.window.begin_again(now, retransmit);
+    } else {
+        cx.enqueue(Task::Liveness);
+    }
+    established.go_on(cx)
+}
+
+/// Whether the peer has used this IKE SA; without a way to it that cannot be said.
+pub(crate) fn is_known(cx: &Cx<'_, '_>) -> bool {
+    !cx.sa.window.is_one_sided() || cx.sa.mobike.is_stranded()
+}
+
 /// An IKE SA that may take the place of the one that made it.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Candidate {
