@@ -13,7 +13,7 @@ use pluto_states::{
     KernelResult, LeaseQuestion, Output, Request, ResponderStart, Serials,
 };
 use pluto_wire::numbers::{ExchangeType, ProtocolId};
-use pluto_wire::{Header, IkeSpi};
+use pluto_wire::{Header, IkeSpi, IkeSpis};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -188,6 +188,8 @@ pub struct Peer {
     pub farewells: Farewells,
     /// Responders that never came to stand.
     pub half_open: BTreeSet<SerialNo>,
+    /// IKE SAs that rekeying has made, gone ones too.
+    pub successors: BTreeMap<SerialNo, IkeSpis>,
     /// Where inner addresses come from.
     pub pools: AddressPools,
     /// Of which ranges.
@@ -337,6 +339,7 @@ impl Peer {
             answers: true,
             farewells: Farewells::default(),
             half_open: BTreeSet::new(),
+            successors: BTreeMap::new(),
             pools: AddressPools::default(),
             ranges: Vec::new(),
             snapshots: false,
@@ -457,6 +460,7 @@ impl Peer {
             }
             Output::Count(_) => {}
             Output::Successor(successor) => {
+                self.successors.insert(successor.serial(), successor.spis());
                 self.sas.insert(successor.serial(), *successor);
             }
             Output::NotRekeyed(old, why) => self.reports.push(Report::NotRekeyed(old, why)),
