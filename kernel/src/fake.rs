@@ -6,7 +6,7 @@
 //! not ours), and are kept apart from the ledger, so that a wrong ledger is found out.
 
 use crate::error::refused;
-use crate::ledger::child_sas;
+use crate::ledger::{Found, child_sas};
 use crate::policy::bare_policies;
 use crate::types::Halves;
 use crate::{
@@ -498,7 +498,8 @@ impl Kernel for FakeKernel {
     fn missed_expiries(&mut self) -> Result<Vec<KernelEvent>, KernelError> {
         let mut model = self.tables.model();
         model.enter("missed_expiries")?;
-        Ok(self.ledger.missing(|sa| model.sas.contains_key(&name(sa))))
+        let is_there = |sa: &_| model.sas.contains_key(&name(sa));
+        Ok(self.ledger.missed(|sa| if is_there(sa) { Found::Well } else { Found::Gone }))
     }
 
     fn ledger(&self) -> &Ledger {

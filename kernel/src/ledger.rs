@@ -28,6 +28,15 @@ pub struct InstalledSa {
     pub mark: Option<(u32, u32)>,
 }
 
+/// What is found of an SA that should stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    Well,
+    /// It has reached a soft limit.
+    Worn,
+    Gone,
+}
+
 /// What one Child SA or connection owns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Owned {
@@ -74,20 +83,19 @@ impl Ledger {
         self.inbound.get(&name).or_else(|| self.outbound.get(&name)).copied()
     }
 
-    /// Hard expiries of all SAs, other than reservations, that are not `present`.
-    pub(crate) fn missing(
-        &self,
-        present: impl Fn(&InstalledSa) -> bool,
-    ) -> Vec<crate::KernelEvent> {
+    /// Expiries of all SAs, other than reservations, by what is `found` of each.
+    pub(crate) fn missed(&self, found: impl Fn(&InstalledSa) -> Found) -> Vec<crate::KernelEvent> {
         let mut events = Vec::new();
         for (child, owned) in &self.children {
-            for sa in owned.sas.iter().filter(|sa| !sa.larval && !present(sa)) {
-                events.push(crate::KernelEvent::Expire {
-                    spi: sa.spi,
-                    destination: sa.destination,
-                    child: Some(*child),
-                    hard: true,
-                });
+            for sa in owned.sas.iter().filter(|sa| !sa.larval) {
+                let hard = match found(sa) {
+                    Found::Well => continue,
+                    Found::Worn => false,
+                    Found::Gone => true,
+                };
+                let (spi, destination) = (sa.spi, sa.destination);
+                let child = Some(*child);
+                events.push(crate::KernelEvent::Expire { spi, destination, child, hard });
             }
         }
         events

@@ -133,8 +133,8 @@ pub trait Kernel: std::fmt::Debug {
     /// See [`KernelError`].
     fn counters(&mut self, child: u64) -> Result<Counters, KernelError>;
 
-    /// Hard expiries that were not told: of SAs that are in the ledger and no longer in the
-    /// kernel. To be asked after [`KernelEvent::Lost`].
+    /// Expiries that may not have been told: of SAs that are in the ledger and no longer in the
+    /// kernel, and of those that have reached a soft limit. To be asked after [`KernelEvent::Lost`].
     ///
     /// # Errors
     /// See [`KernelError`].

@@ -12,7 +12,7 @@ mod spi;
 
 use crate::error::refused;
 use crate::interfaces::Host;
-use crate::ledger::{Undo, child_sas};
+use crate::ledger::{Found, Undo, child_sas};
 use crate::netlink::{Netlink, Refusal};
 use crate::policy::bare_policies;
 use crate::types::Halves;
@@ -22,7 +22,7 @@ use crate::{
 };
 use attr::{XFRM_MSG_NEWSA, XFRM_MSG_UPDSA};
 use migrate::Way;
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 use std::net::IpAddr;
 
 /// Changes of policies that go out in one datagram: each is up to five requests of some
@@ -571,19 +571,22 @@ impl Kernel for XfrmKernel {
     }
 
     fn missed_expiries(&mut self) -> Result<Vec<KernelEvent>, KernelError> {
-        let present = std::cell::RefCell::new(FxHashSet::default());
+        let present = std::cell::RefCell::new(FxHashMap::default());
         self.netlink.dump(
             "list SAs",
             sa::ask_all,
             |message| {
-                if sa::report(message.payload).is_some_and(|report| report.has_keys) {
-                    present.borrow_mut().extend(sa::name(message.payload));
+                let report = sa::report(message.payload).filter(|report| report.has_keys);
+                if let (Some(name), Some(report)) = (sa::name(message.payload), report) {
+                    let found = if report.worn { Found::Worn } else { Found::Well };
+                    present.borrow_mut().insert(name, found);
                 }
             },
             || present.borrow_mut().clear(),
         )?;
         let present = present.into_inner();
-        Ok(self.ledger.missing(|sa| present.contains(&(sa.destination, sa.spi))))
+        let found = |sa: &InstalledSa| present.get(&(sa.destination, sa.spi)).copied();
+        Ok(self.ledger.missed(|sa| found(sa).unwrap_or(Found::Gone)))
     }
 
     fn ledger(&self) -> &Ledger {

@@ -524,6 +524,10 @@ fn traffic_is_counted_and_limits_are_told() {
     assert_eq!((counters.packets_out, counters.packets_in, counters.last_in), (1, 0, 0));
     assert!(counters.bytes_out >= 128 && counters.added > 1_600_000_000);
     let destination = "192.0.2.2".parse().unwrap();
+    assert_eq!(kernel.missed_expiries().unwrap(), []);
+    (0..2).for_each(|_| drop(socket.send_to(&[0; 100], "10.2.0.1:8888")));
+    let worn = KernelEvent::Expire { spi: 0xabcd, destination, child: Some(2), hard: false };
+    assert_eq!(kernel.missed_expiries().unwrap(), [worn]);
     for hard in [false, true] {
         let mut told = Vec::new();
         for _ in 0..8 {

@@ -588,17 +588,15 @@ impl Kernel for EmbeddedKernel {
         let mut missed = Vec::new();
         for child in self.ledger.children.keys() {
             let Some((inbound, outbound)) = tables.sad.child(*child) else { continue };
-            let mut ended = |spi, destination, ended: bool| {
-                if ended {
+            let mut told = |spi, destination, (soft, hard): (bool, bool)| {
+                if soft || hard {
                     let child = Some(*child);
-                    missed.push(KernelEvent::Expire { spi, destination, child, hard: true });
+                    missed.push(KernelEvent::Expire { spi, destination, child, hard });
                 }
             };
-            let over = inbound.receiving().usage.is_over();
-            ended(inbound.spi, inbound.local.ip(), over);
+            told(inbound.spi, inbound.local.ip(), inbound.receiving().usage.told());
             let Some(outbound) = outbound else { continue };
-            let over = outbound.sending().usage.is_over();
-            ended(outbound.spi, outbound.remote.ip(), over);
+            told(outbound.spi, outbound.remote.ip(), outbound.sending().usage.told());
         }
         Ok(missed)
     }

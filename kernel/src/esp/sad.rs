@@ -70,9 +70,9 @@ impl Usage {
         })
     }
 
-    /// Whether the hard limit has been met.
-    pub(crate) fn is_over(&self) -> bool {
-        self.told_hard
+    /// Whether the soft limit has been reached, and whether the hard one has been met.
+    pub(crate) fn told(&self) -> (bool, bool) {
+        (self.told_soft, self.told_hard)
     }
 
     /// The SA can carry no more, whatever its limits are.

@@ -245,21 +245,20 @@ pub(crate) struct SaReport {
     /// Without keys it is no SA but the note that one is wanted: a reservation, or an ACQUIRE
     /// that nobody has answered, by the SPI that the policy names.
     pub(crate) has_keys: bool,
+    /// It has carried what its soft limits are.
+    pub(crate) worn: bool,
 }
 
 /// Reads the answer to GETSA (a NEWSA); none when it ends early.
 pub(crate) fn report(payload: &[u8]) -> Option<SaReport> {
     let mut fields = Fields(payload);
     let mut info = Fields(fields.take(SA_INFO)?);
-    info.take(160)?;
-    let mut report = SaReport {
-        bytes: info.u64()?,
-        packets: info.u64()?,
-        added: info.u64()?,
-        used: 0,
-        has_direction: false,
-        has_keys: false,
-    };
+    info.take(96)?;
+    let (soft_bytes, _, soft_packets) = (info.u64()?, info.u64()?, info.u64()?);
+    info.take(40)?;
+    let (bytes, packets, added) = (info.u64()?, info.u64()?, info.u64()?);
+    let worn = bytes >= soft_bytes || packets >= soft_packets;
+    let mut report = SaReport { bytes, packets, added, worn, ..SaReport::default() };
     let first_use = info.u64()?;
     for (kind, value) in attributes(fields.0) {
         match kind {
