@@ -55,14 +55,27 @@ pub(crate) struct Child {
     pub(crate) replaced_by: Option<SerialNo>,
     /// Its life before that.
     pub(crate) had: Option<Life>,
+    /// It has carried what its soft limits are.
+    pub(crate) worn: bool,
 }
 
 impl Child {
     /// One that is being negotiated.
     pub(crate) fn larval(serial: SerialNo, policy: Arc<ChildPolicy>, protocol: ProtocolId) -> Self {
         let (state, life) = (ChildState::Larval, Life::default());
-        let (spi_in, spi_out, up, replaced_by, had) = (None, None, None, None, None);
-        Self { serial, policy, state, protocol, spi_in, spi_out, up, life, replaced_by, had }
+        Self {
+            serial,
+            policy,
+            state,
+            protocol,
+            spi_in: None,
+            spi_out: None,
+            up: None,
+            life,
+            replaced_by: None,
+            had: None,
+            worn: false,
+        }
     }
 
     /// It stands, and nothing else stands for it.

@@ -335,7 +335,10 @@ fn expired(cx: &mut Cx<'_, '_>, state: State, child: SerialNo, hard: bool) -> St
         cx.enqueue(Task::DeleteChild(child, cue));
         return go_on(cx, state);
     }
-    let rekeys = cx.sa.child(child).is_some_and(|c| c.is_current() && c.policy.lifetimes.rekey);
+    let rekeys = cx.sa.child_mut(child).is_some_and(|c| {
+        c.worn = true;
+        c.is_current() && c.policy.lifetimes.rekey
+    });
     cx.story(StoryEvent::SoftExpire { child, rekeys });
     if rekeys {
         cx.enqueue(Task::RekeyChild(child));

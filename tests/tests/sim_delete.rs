@@ -8,12 +8,12 @@
     reason = "a test that misses what it looks for fails"
 )]
 
-use pluto_connections::Pfs;
 use pluto_states::{DownReason, Finish, Request};
 use pluto_tests::crossing::Crossing;
 use pluto_tests::peer::ike_proposals;
 use pluto_tests::sim::Sim;
 use pluto_tests::stage::{Stage, notifies, notify};
+use pluto_wire::Header;
 use pluto_wire::numbers::{ExchangeType, NotifyType, ProtocolId};
 use pluto_wire::v2::{Delete, Notify, Payload};
 use std::sync::Arc;
@@ -113,20 +113,75 @@ fn a_rekey_sa_that_names_nothing_of_the_peers_replaces_nothing() {
 #[test]
 fn a_child_sa_that_the_peer_has_lost_is_made_anew() {
     let mut stage = Stage::established(14);
-    stage.sim.peers[1].child.pfs = Pfs::No;
+    let first = begun_to_rekey(&mut stage);
+    assert_eq!(notifies(&first.1), [NotifyType::REKEY_SA]);
+    let second = refused(&mut stage, first.0, NotifyType::CHILD_SA_NOT_FOUND).unwrap();
+    assert_eq!(second.0.exchange, ExchangeType::CREATE_CHILD_SA);
+    assert!(notifies(&second.1).is_empty(), "a new one, that replaces nothing: {:?}", second.1);
+}
+
+/// It leads nowhere, and no new one comes to be: it goes, so that its connection can begin anew.
+#[test]
+fn a_child_sa_that_the_peer_has_lost_and_does_not_make_anew_goes() {
+    let mut stage = Stage::established(17);
+    let first = begun_to_rekey(&mut stage);
+    let second = refused(&mut stage, first.0, NotifyType::CHILD_SA_NOT_FOUND).unwrap();
+    let third = refused(&mut stage, second.0, NotifyType::NO_PROPOSAL_CHOSEN).unwrap();
+    assert_eq!(third.0.exchange, ExchangeType::INFORMATIONAL, "{}", stage.sim.story());
+    assert!(matches!(third.1.as_slice(), [Payload::Delete(_)]), "{:?}", third.1);
+    let id = third.0.message_id.0;
+    let answer = stage.puppet.seal(ExchangeType::INFORMATIONAL, true, id, &[]);
+    stage.say(answer);
+    assert!(stage.sim.peers[1].kernel.is_empty(), "{}", stage.sim.story());
+    assert_eq!(stage.sim.peers[1].downs().last(), Some(&DownReason::Expired));
+    assert_eq!(stage.sim.peers[1].established().len(), 1);
+}
+
+/// A limit of traffic asks for it, and the peer refuses: what is left will not last for half of
+/// the lifetime.
+#[test]
+fn a_rekeying_by_traffic_that_the_peer_refuses_is_tried_again_soon() {
+    for by_traffic in [true, false] {
+        let mut stage = Stage::established(18);
+        stage.sim.run_for(Duration::from_secs(100));
+        let (header, _) = match by_traffic {
+            false => begun_to_rekey(&mut stage),
+            true => {
+                let child = stage.sim.peers[1].children()[0];
+                stage.sim.expire(1, child, false);
+                newest(&mut stage)
+            }
+        };
+        assert!(refused(&mut stage, header, NotifyType::NO_PROPOSAL_CHOSEN).is_none());
+        let before = stage.sim.net.log.len();
+        stage.sim.run_for(Duration::from_secs(24));
+        assert_eq!(stage.sim.net.log.len(), before, "{}", stage.sim.story());
+        stage.sim.run_for(Duration::from_secs(2));
+        let asked = stage.sim.net.log.len() > before;
+        assert_eq!(asked, by_traffic, "{}", stage.sim.story());
+    }
+}
+
+/// East begins to rekey its only Child SA: its request.
+fn begun_to_rekey(stage: &mut Stage) -> (Header, Vec<Payload>) {
     let (ike, child) = (stage.sim.peers[1].established()[0], stage.sim.peers[1].children()[0]);
     stage.sim.order(1, ike, Request::RekeyChild(child));
+    newest(stage)
+}
+
+/// What was sent last.
+fn newest(stage: &mut Stage) -> (Header, Vec<Payload>) {
     stage.sim.settle();
-    let request = stage.sim.net.log.last().unwrap().bytes.clone();
-    let (header, payloads) = stage.puppet.open(&request).unwrap();
-    assert_eq!(notifies(&payloads), [NotifyType::REKEY_SA]);
-    let lost = [notify(NotifyType::CHILD_SA_NOT_FOUND, &[])];
-    let id = header.message_id.0;
-    let answer = stage.puppet.seal(ExchangeType::CREATE_CHILD_SA, true, id, &lost);
+    let bytes = stage.sim.net.log.last().unwrap().bytes.clone();
+    stage.puppet.open(&bytes).unwrap()
+}
+
+/// The puppet refuses that; what is sent then.
+fn refused(stage: &mut Stage, what: Header, why: NotifyType) -> Option<(Header, Vec<Payload>)> {
+    let id = what.message_id.0;
+    let answer = stage.puppet.seal(what.exchange, true, id, &[notify(why, &[])]);
     let said = stage.say(answer);
-    let (header, payloads) = stage.puppet.open(&said.last().unwrap().bytes).unwrap();
-    assert_eq!(header.exchange, ExchangeType::CREATE_CHILD_SA);
-    assert!(notifies(&payloads).is_empty(), "a new one, that replaces nothing: {payloads:?}");
+    said.last().map(|said| stage.puppet.open(&said.bytes).unwrap())
 }
 
 /// `delete_timeout`: who has rekeyed never deletes the old one; and a Delete of what was deleted

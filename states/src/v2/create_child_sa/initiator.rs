@@ -1,8 +1,8 @@
 //! CREATE_CHILD_SA for a Child SA, as who begins it: a new one, or one that replaces another.
 
 use super::{
-    Nonces, Ours, doubt, first_error, ke_payload, nonce, out_of_patience, pfs, put_off, suggested,
-    try_again,
+    Nonces, Ours, doubt, first_error, ke_payload, nonce, out_of_patience, pfs, put_off,
+    rekey_again, suggested, try_again,
 };
 use crate::child_sa::{Child, ChildState};
 use crate::common::{Cue, Cx, Task};
@@ -471,15 +471,7 @@ impl ChildExchange {
     ) -> State {
         let exchange = ExchangeType::CREATE_CHILD_SA;
         let notify_type = notify.notify_type;
-        // The peer's own may have gone again: then the old one is as good as before.
-        let gone = self.rival.as_ref().filter(|rival| cx.sa.child(rival.child).is_none());
-        if let (Some(rival), Some(old)) = (gone.map(|rival| rival.child), self.replaces) {
-            let now = cx.now();
-            if let Some(old) = cx.sa.child_mut(old).filter(|old| old.replaced_by == Some(rival)) {
-                old.stays(try_again(now, old.had.and_then(|life| life.end)));
-            }
-            self.rival = None;
-        }
+        self.forget_gone_rival(cx);
         let superseded = self.rival.is_some();
         if notify_type == NotifyType::INVALID_KE_PAYLOAD
             && !superseded
@@ -528,9 +520,39 @@ impl ChildExchange {
             let wait = put_off(cx);
             cx.postpone(wait, Task::RekeyChild(old));
         } else {
-            later(cx, old, format!("the peer has refused it with {why}"));
+            self.not_replaced(cx, format!("the peer has refused it with {why}"));
         }
         established.go_on(cx)
+    }
+
+    /// What the peer has made in place of the old one meanwhile may have gone again: then that is
+    /// as good as before.
+    fn forget_gone_rival(&mut self, cx: &mut Cx<'_, '_>) {
+        let gone = self.rival.as_ref().filter(|rival| cx.sa.child(rival.child).is_none());
+        let (Some(rival), Some(old)) = (gone.map(|rival| rival.child), self.replaces) else {
+            return;
+        };
+        let now = cx.now();
+        if let Some(old) = cx.sa.child_mut(old).filter(|old| old.replaced_by == Some(rival)) {
+            old.stays(try_again(now, old.had.and_then(|life| life.end)));
+        }
+        self.rival = None;
+    }
+
+    /// What it was to replace has to do without, for good reasons. Where the peer has said that it
+    /// does not have that, it leads nowhere, and goes; otherwise a rekeying is tried once more.
+    fn not_replaced(mut self: Box<Self>, cx: &mut Cx<'_, '_>, why: String) {
+        self.forget_gone_rival(cx);
+        let Some(old) = self.replaces else { return };
+        cx.out.push(Output::NotRekeyed(old, why));
+        let now = cx.now();
+        let Some(old) = cx.sa.child_mut(old).filter(|old| old.is_current()) else { return };
+        if self.rekeys {
+            old.life.rekey = rekey_again(now, old);
+        } else {
+            let old = old.serial;
+            cx.enqueue(Task::DeleteChild(old, Cue::Expired));
+        }
     }
 
     fn may_use(&self, method: KeId) -> bool {
@@ -569,9 +591,7 @@ impl ChildExchange {
         } else {
             cx.child_down(self.child, reason);
         }
-        if let Some(old) = self.replaces {
-            later(cx, old, why);
-        }
+        self.not_replaced(cx, why);
     }
 
     /// We do not want what the peer has made; it is told so.
@@ -583,17 +603,6 @@ impl ChildExchange {
     ) {
         tell(cx, self.child, StoryEvent::ChildRejectedByUs { why: why.clone() });
         established.disown(cx, self.child, DownReason::Unacceptable(why.clone()));
-        if let Some(old) = self.replaces {
-            later(cx, old, format!("the peer's answer is not acceptable: {why}"));
-        }
-    }
-}
-
-/// A rekeying has failed for good reasons: once more, half way to the end.
-fn later(cx: &mut Cx<'_, '_>, old: SerialNo, why: String) {
-    let now = cx.now();
-    cx.out.push(Output::NotRekeyed(old, why));
-    if let Some(old) = cx.sa.child_mut(old).filter(|old| old.is_current()) {
-        old.life.rekey = try_again(now, old.life.end);
+        self.not_replaced(cx, format!("the peer's answer is not acceptable: {why}"));
     }
 }

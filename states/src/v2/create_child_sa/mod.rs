@@ -20,6 +20,7 @@ use super::mobike::Sent;
 use super::rekey_ike::initiator::IkeExchange;
 use super::rekey_ike::responder::IkeAnswer;
 use super::state::State;
+use crate::child_sa::Child;
 use crate::common::{Cue, Cx, Task};
 use crate::nat::Path;
 use crate::{AskId, AskResult, ChildSpi, JobId, JobResult, KernelResult, StoryEvent};
@@ -122,6 +123,16 @@ pub(crate) fn try_again(
 ) -> Option<crate::Instant> {
     let left = end?.since(now);
     (left > Duration::from_secs(60)).then(|| now.after(left / 2))
+}
+
+/// The same for a Child SA. Of what a limit of traffic wears out there is as much left as it has
+/// carried, at least: there it is tried after a quarter of its age already.
+pub(crate) fn rekey_again(now: crate::Instant, child: &Child) -> Option<crate::Instant> {
+    let by_time = try_again(now, child.life.end);
+    let left = child.life.end.filter(|_| child.worn).map(|end| end.since(now));
+    let age = left.map(|left| child.policy.lifetimes.life.saturating_sub(left));
+    let by_traffic = age.map(|age| now.after((age / 4).max(Duration::from_secs(1))));
+    by_time.into_iter().chain(by_traffic).min()
 }
 
 /// The payloads that this exchange adds to those of a Child SA.

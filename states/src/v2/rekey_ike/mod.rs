@@ -31,8 +31,8 @@ pub(crate) fn peer_asks_again(cx: &mut Cx<'_, '_>) {
     timers.life.end = timers.lingers.or(timers.life.end);
 }
 
-/// How long the peer of an IKE SA that it has never used has for using it: as long as a request
-/// waits for its answer where nothing else is configured.
+/// How long the peer of an IKE SA that it has never used has for using it, at most: on a bad
+/// network the time of seven requests.
 const KNOWN_WITHIN: Duration = Duration::from_secs(60);
 
 /// The response that would have told the peer of this IKE SA may have been lost for good, and the
