@@ -10,7 +10,7 @@
 
 use pluto_connections::Pfs;
 use pluto_states::{DownReason, Request};
-use pluto_tests::stage::{FIRST, Stage, deletes, notifies, rekeys, wire};
+use pluto_tests::stage::{FIRST, Stage, deletes, notifies, notify, rekeys, wire};
 use pluto_wire::MessageId;
 use pluto_wire::numbers::{ExchangeType, KeId, NotifyType};
 use pluto_wire::v2::{Payload, SaPayload};
@@ -21,6 +21,8 @@ use std::time::Duration;
 const OLD: [u8; 4] = FIRST;
 const PUPPETS: [u8; 4] = [0, 0, 0x30, 1];
 const EASTS: [u8; 4] = [0, 0, 0x30, 2];
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// What the puppet has been asked by east and not answered yet.
 struct Open {
@@ -98,6 +100,44 @@ fn collided_with(
     let held = stage.held();
     assert!(held.contains(&PUPPETS) && held.contains(&EASTS), "{held:?}{}", stage.sim.story());
     (stage, easts_ni, nonce_of(&said[0]))
+}
+
+/// What the peer has made in the place of the old one is gone again when our own rekeying fails,
+/// whoever it is that does not want it: the old one is what it was, and is rekeyed later.
+#[test]
+fn a_rekeying_that_fails_after_the_peers_own_has_gone_again_leaves_the_old_child_sa() {
+    for refused in [true, false] {
+        let mut stage = Stage::without_pfs(27, |east| east.child.lifetimes.life = HOUR);
+        let (ike, child) = (stage.sim.peers[1].established()[0], stage.sim.peers[1].children()[0]);
+        let before = stage.sim.net.log.len();
+        // As its responder east begins at half the margin.
+        let begins = HOUR - stage.sim.peers[1].child.lifetimes.margin / 2;
+        stage.sim.run_for(begins + Duration::from_millis(100));
+        let asked = open(&stage, before).remove(0);
+        let rival = stage.rekey_of(OLD, PUPPETS);
+        stage.ask(ExchangeType::CREATE_CHILD_SA, 2, &rival);
+        assert!(stage.held().contains(&PUPPETS), "{}", stage.sim.story());
+        stage.ask(ExchangeType::INFORMATIONAL, 3, &[deletes(PUPPETS)]);
+        let seen = stage.sim.net.log.len();
+        let mut answer = stage.child_of(EASTS, 1);
+        let said = if refused {
+            answer = vec![notify(NotifyType::NO_PROPOSAL_CHOSEN, &[])];
+            "#3: CREATE_CHILD_SA response rejected Child SA with NO_PROPOSAL_CHOSEN"
+        } else {
+            answer.retain(|payload| !matches!(payload, Payload::Nonce(_)));
+            "the response has no nonce"
+        };
+        let failed = stage.puppet.seal(ExchangeType::CREATE_CHILD_SA, true, asked.id.0, &answer);
+        stage.say(failed);
+        go_on(&mut stage, seen.saturating_sub(1));
+        let (east, story) = (&stage.sim.peers[1], stage.sim.story());
+        assert_eq!(stage.held(), [OLD], "{story}");
+        assert!(east.lost().is_empty() && east.kernel.reserved.is_empty(), "{story}");
+        assert!(east.logged(said), "{story}");
+        let left = east.sas[&ike].summary().children.remove(0);
+        assert_eq!(left.serial, child, "{story}");
+        assert!(left.deadlines.iter().any(|(name, _)| *name == "REKEY"), "{story}");
+    }
 }
 
 fn nonce_of(payloads: &[Payload]) -> Vec<u8> {
